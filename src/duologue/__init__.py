@@ -1,0 +1,1 @@
+"""duologue: a laboratory for conversations between language models."""

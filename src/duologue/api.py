@@ -1,0 +1,319 @@
+"""What a program calls: hold a conversation, go on with one, branch, replay, import.
+
+Here specs meet providers and the library; everything below is passed to everything else from
+here. The command line is a thin layer over this module. It knows nothing about terminals.
+"""
+
+import os
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from duologue.conversation import converse as _converse
+from duologue.core.branch import branch as _branch
+from duologue.core.event import Event, Record
+from duologue.core.ids import ID_BYTES, speakable
+from duologue.core.message import Message
+from duologue.core.provider import Delta, Provider
+from duologue.core.spec import ConversationSpec, Ending, TurnCap, check
+from duologue.core.specfile import Asked, document
+from duologue.core.state import fold
+from duologue.core.transcript import Transcript, transcript
+from duologue.errors import ConfigurationError
+from duologue.formats.crossing import IMPORTED_MODEL, take_in
+from duologue.providers.registry import seated
+from duologue.replaying import replay as _replay
+from duologue.scheduler import Watch, record
+from duologue.store.library import Library
+from duologue.store.run import Run
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """A conversation in the library.
+
+    Attributes:
+        id: its id.
+        folder: its run's folder.
+        transcript: the conversation as it stands.
+    """
+
+    id: str
+    folder: Path
+    transcript: Transcript
+
+
+def _unseen(_: Record | Delta) -> None:
+    """Watch nothing."""
+
+
+async def converse(
+    spec: ConversationSpec,
+    providers: Mapping[str, Provider] | None = None,
+    history: Iterable[Event] = (),
+) -> AsyncGenerator[Event | Delta, None]:
+    """Hold a conversation without recording it: the loop itself.
+
+    Args:
+        spec: what to hold.
+        providers: who answers, by participant's name; by default whoever the models name.
+        history: the facts so far; they are not yielded again.
+
+    Yields:
+        Event: a fact.
+        Delta: live text of the turn in progress.
+
+    Raises:
+        ConfigurationError: a model is unknown or not installed, or the spec does not make sense.
+    """
+    async with AsyncExitStack() as stack:
+        if providers is None:
+            providers = await stack.enter_async_context(seated(check(spec)))
+        facts = await stack.enter_async_context(aclosing(_converse(spec, providers, history)))
+        async for item in facts:
+            yield item
+
+
+async def hold(
+    asked: Asked,
+    library: Library,
+    *,
+    providers: Mapping[str, Provider] | None = None,
+    watch: Watch = _unseen,
+) -> Recorded:
+    """Hold a new conversation in a run of its own.
+
+    Args:
+        asked: what to hold, and the run's name, if it is to have one.
+        library: where to keep the run.
+        providers: who answers, by participant's name; by default whoever the models name.
+        watch: sees every record after it was written, and every delta.
+
+    Raises:
+        ConfigurationError: nothing was started, and nothing was left behind.
+        StoreError: the disk refused; everything before is in the log.
+    """
+    conv = new_id()
+    async with AsyncExitStack() as stack:
+        if providers is None:
+            providers = await stack.enter_async_context(seated(check(asked.spec)))
+        run = library.create(asked.name or conv, document(asked))
+        try:
+            with run.writing() as log:
+                await record(log, conv, asked.spec, providers, watch=watch)
+        finally:
+            library.tidy(run)
+    return recorded(run, conv)
+
+
+def run(
+    spec: ConversationSpec,
+    *,
+    name: str | None = None,
+    library: Library | None = None,
+    providers: Mapping[str, Provider] | None = None,
+) -> Recorded:
+    """Hold a new conversation, record it, and return it; the synchronous form of ``hold``.
+
+    Raises:
+        ConfigurationError: nothing was started.
+        StoreError: the disk refused; everything before is in the log.
+    """
+    import asyncio  # noqa: PLC0415 - most readers of a record never need a loop
+
+    return asyncio.run(hold(Asked(name, spec), library or Library(), providers=providers))
+
+
+async def go_on(
+    library: Library,
+    prefix: str,
+    *,
+    providers: Mapping[str, Provider] | None = None,
+    watch: Watch = _unseen,
+) -> Recorded:
+    """Go on with a conversation that was interrupted, or that failed.
+
+    Args:
+        library: where it is.
+        prefix: the beginning of its id, or its run's name.
+        providers: who answers; by default whoever the recorded models name.
+        watch: sees every new record after it was written, and every delta.
+
+    Raises:
+        ConfigurationError: its models are not what they were; nothing was written.
+        BusyError: another process is writing the run.
+    """
+    found, conv = library.find(prefix)
+    async with AsyncExitStack() as stack:
+        log = stack.enter_context(found.writing())
+        history = log.take_up(conv)
+        spec = fold(history).begun().spec
+        if providers is None:
+            providers = await stack.enter_async_context(seated(spec))
+        await record(log, conv, spec, providers, history=history, watch=watch)
+    return recorded(found, conv)
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What a branch changes.
+
+    Attributes:
+        models: other models for participants, by name.
+        turns: another cap of messages in all.
+        seed: another seed.
+        say: a message to inject after the inherited ones.
+        name: the new run's name.
+    """
+
+    models: Mapping[str, str] = {}
+    turns: int | None = None
+    seed: int | None = None
+    say: Message | None = None
+    name: str | None = None
+
+
+async def branch(
+    library: Library,
+    prefix: str,
+    at: int,
+    change: Change,
+    *,
+    providers: Mapping[str, Provider] | None = None,
+    watch: Watch = _unseen,
+) -> Recorded:
+    """Start a conversation from the first ``at`` messages of another, in a run of its own.
+
+    Args:
+        library: where the parent is, and where the branch will be.
+        prefix: the beginning of the parent's id, or its run's name.
+        at: the last message that is inherited, counted from 1; 0 inherits none.
+        change: what is different from the parent.
+        providers: who answers; by default whoever the models name.
+        watch: sees every record after it was written, inherited ones too, and every delta.
+
+    Raises:
+        ConfigurationError: the parent has no such message, or a model is not known.
+    """
+    found, parent = library.find(prefix)
+    events = found.events(parent)
+    spec = changed(fold(events).begun().spec, change, at)
+    conv = new_id()
+    async with AsyncExitStack() as stack:
+        if providers is None:
+            providers = await stack.enter_async_context(seated(spec))
+        seats = {name: providers[name].seat for name in spec.names()}
+        history = _branch(events, parent, at, spec=spec, seats=seats, say=change.say)
+        begun = fold(history).begun().spec
+        made = library.create(change.name or conv, document(Asked(change.name, begun)))
+        with made.writing() as log:
+            for event in history:
+                watch(log.append(conv, event))
+            await record(log, conv, begun, providers, history=history, watch=watch)
+    return recorded(made, conv)
+
+
+def changed(spec: ConversationSpec, change: Change, at: int) -> ConversationSpec:
+    """A parent's spec with the changes of a branch.
+
+    Raises:
+        ConfigurationError: a change names nobody, a model is not known, or no turn would be left.
+    """
+    for name in change.models:
+        if name not in spec.names():
+            raise ConfigurationError(
+                f"--model names {name!r}, but the participants are {', '.join(spec.names())}"
+            )
+    seats = tuple(
+        replace(seat, model=change.models.get(seat.name, seat.model)) for seat in spec.participants
+    )
+    for seat in seats:
+        if seat.model == IMPORTED_MODEL:
+            raise ConfigurationError(
+                f"which model held the seat of {seat.name!r} is not known, it was imported: "
+                f"give one with --model '{seat.name}=MODEL'"
+            )
+    ending = _with_cap(spec.ending, change.turns, at + (change.say is not None))
+    seed = spec.seed if change.seed is None else change.seed
+    return check(replace(spec, participants=seats, ending=ending, seed=seed))
+
+
+def _with_cap(ending: tuple[Ending, ...], turns: int | None, held: int) -> tuple[Ending, ...]:
+    """The rules with another cap, if one is given; a cap that leaves no turn is refused."""
+    if turns is not None:
+        rest = tuple(rule for rule in ending if not isinstance(rule, TurnCap))
+        ending = (*rest, TurnCap(turns))
+    cap = min(rule.turns for rule in ending if isinstance(rule, TurnCap))
+    if cap <= held:
+        raise ConfigurationError(
+            f"the branch begins with {held} messages and its cap is {cap}, so nobody would speak: "
+            f"give --turns, for instance --turns {held + 10}"
+        )
+    return ending
+
+
+async def replay(library: Library, prefix: str, *, watch: Watch = _unseen) -> int:
+    """Execute a conversation again, answered from its own log; nothing is written.
+
+    Args:
+        library: where it is.
+        prefix: the beginning of its id, or its run's name.
+        watch: sees every delta.
+
+    Returns:
+        How many facts came out as they are recorded: all of them.
+
+    Raises:
+        ReplayError: a request, or what followed from a reply, is not as recorded.
+    """
+    found, conv = library.find(prefix)
+
+    def seen(item: Event | Delta) -> None:
+        if isinstance(item, Delta):
+            watch(item)
+
+    return await _replay(found.events(conv), seen)
+
+
+def bring_in(
+    library: Library, file: Path, *, name: str | None = None, form: str | None = None
+) -> Recorded:
+    """Import a conversation from a file, into a run of its own.
+
+    Args:
+        library: where to keep it.
+        file: what to read.
+        name: the run's name; by default the file's.
+        form: the format's name; by default what the file looks like.
+
+    Raises:
+        ConfigurationError: the file cannot be read.
+        FormatError: it is not of that format; nothing was made.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from error
+    events = take_in(data, file.name, form)
+    conv = new_id()
+    spec = fold(events).begun().spec
+    made = library.create(name or f"{file.stem}-{conv}", document(Asked(name, spec)))
+    with made.writing() as log:
+        for event in events:
+            log.append(conv, event)
+    return recorded(made, conv)
+
+
+def recorded(found: Run, conv: str) -> Recorded:
+    """A conversation of a run, as it stands in the log.
+
+    Raises:
+        RecordError: its record is damaged.
+    """
+    return Recorded(conv, found.path, transcript(found.events(conv)))
+
+
+def new_id() -> str:
+    """An id for a conversation that no plan names: by chance."""
+    return speakable(os.urandom(ID_BYTES))

@@ -1,0 +1,114 @@
+"""The verbs put together, and errors made into messages and exit codes.
+
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | a conversation failed: its record says why |
+| 2 | what was asked for cannot be: option, file, model, id |
+| 3 | the record is not what was written, or a replay differs from it |
+| 4 | the disk refused |
+| 5 | another process is writing the run |
+| 130 | Ctrl-C |
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from duologue.cli import branch, export, listing, models, replay, resume, run, show, tail, verify
+from duologue.cli import import_ as importing
+from duologue.errors import DuologueError
+from duologue.store.library import Library
+
+INTERRUPTED = 130
+
+
+class Verbs(TyperGroup):
+    """The group of verbs; an error of ours becomes one message, never a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
+        """Run a verb."""
+        try:
+            return super().invoke(ctx)
+        except DuologueError as error:
+            say(f"duologue: {error}")
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def say(message: str) -> None:
+    """One message for a person, on standard error; control characters do not reach the terminal."""
+    shown = "".join(
+        char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in message
+    )
+    print(shown, file=sys.stderr)  # noqa: T201 - this is where messages are shown
+
+
+app = typer.Typer(
+    cls=Verbs,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="A laboratory for conversations between language models.",
+    epilog="'duologue run' holds a first conversation: no key, no GPU, no account.",
+)
+
+
+def _version(*, wanted: bool) -> None:
+    """Print the version and leave."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"duologue {version('duologue')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    ctx: typer.Context,
+    library: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="DUOLOGUE_LIBRARY",
+            help="The folder in which runs are kept.",
+            show_default="duologue/runs in your data folder",
+            file_okay=False,
+        ),
+    ] = None,
+    version: Annotated[  # noqa: ARG001 - its callback does everything
+        bool,
+        typer.Option(
+            "--version",
+            callback=lambda value: _version(wanted=value),
+            is_eager=True,
+            help="Show the version.",
+        ),
+    ] = False,
+) -> None:
+    """Options of every verb."""
+    ctx.obj = Library(library)
+
+
+for verb, name in (
+    (run.run, "run"),
+    (listing.list_, "list"),
+    (show.show, "show"),
+    (tail.tail, "tail"),
+    (resume.resume, "resume"),
+    (branch.branch, "branch"),
+    (replay.replay, "replay"),
+    (verify.verify, "verify"),
+    (export.export, "export"),
+    (importing.import_, "import"),
+    (models.models, "models"),
+):
+    app.command(name, cls=run.Command if name == "run" else None)(verb)
+
+
+def main() -> None:
+    """The program."""
+    app()

@@ -1,0 +1,250 @@
+"""From options on the command line to what is asked for: a file or a preset, then changes to it.
+
+Whatever was left to chance (the seed) is drawn here, so that the record holds it. This module
+starts nothing.
+"""
+
+import secrets
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from duologue.core.spec import (
+    ConversationSpec,
+    Exit,
+    Line,
+    Order,
+    Participant,
+    RoundRobin,
+    Sampling,
+    Sequence,
+    Shuffled,
+    SilenceCap,
+    TurnCap,
+    check,
+)
+from duologue.core.specfile import Asked, read
+from duologue.errors import ConfigurationError
+
+LETTERS = "abcdefgh"
+TURNS = 24
+SENTINEL = "[END]"
+TOLD = (
+    f"You may end this conversation at any time by writing {SENTINEL} on a line of its own. "
+    "It will be honoured."
+)
+_SEED_BITS = 31
+_FEWEST = 2
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What a person typed; None where nothing was typed."""
+
+    file: str | None = None
+    seats: Mapping[str, Mapping[str, Any]] = {}
+    opener: str | None = None
+    opener_by: str | None = None
+    first: str | None = None
+    order: str | None = None
+    turns: int | None = None
+    system: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    pure: bool = False
+    name: str | None = None
+
+
+def assemble(options: Options, folder: Path) -> Asked:
+    """What is asked for, whole.
+
+    Args:
+        options: what was typed.
+        folder: relative to which files are named.
+
+    Raises:
+        ConfigurationError: a file cannot be read, or the whole makes no sense.
+    """
+    asked = _base(options, folder)
+    spec = asked.spec
+    spec = replace(spec, participants=_participants(spec, options, folder))
+    spec = _opened(spec, options, folder)
+    spec = replace(spec, order=_order(spec, options), ending=_ending(spec, options))
+    if options.pure:
+        spec = replace(spec, told=None)
+    if options.seed is not None or spec.seed is None:
+        drawn = secrets.randbits(_SEED_BITS) if options.seed is None else options.seed
+        spec = replace(spec, seed=drawn)
+    return Asked(options.name or asked.name, check(spec))
+
+
+def _base(options: Options, folder: Path) -> Asked:
+    """The file or preset that was named; else what the bare command holds; else an empty room."""
+    if options.file is not None:
+        return _named(options.file, folder)
+    if any("model" in seat for seat in options.seats.values()):
+        return Asked(None, _room(options))
+    return _preset("hello")
+
+
+def _named(name: str, folder: Path) -> Asked:
+    """A file by its path, or a preset by its name."""
+    path = folder / name
+    if path.is_file():
+        return read(_text(path), name)
+    if name in presets():
+        return _preset(name)
+    raise ConfigurationError(
+        f"there is no file {name!r} here and no preset of that name; presets: "
+        f"{', '.join(presets())}"
+    )
+
+
+def presets() -> list[str]:
+    """The names of the conversations that come with the package."""
+    folder = resources.files("duologue") / "presets"
+    return sorted(
+        file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")
+    )
+
+
+def _preset(name: str) -> Asked:
+    """A conversation that comes with the package."""
+    file = resources.files("duologue") / "presets" / f"{name}.toml"
+    return read(file.read_text("utf-8"), file.name)
+
+
+def _text(path: Path) -> str:
+    """A file's text."""
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"{path} is not UTF-8: byte {error.start} cannot be read; save it as UTF-8"
+        ) from error
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _room(options: Options) -> ConversationSpec:
+    """Seats for the models that were named, nothing said, an exit offered."""
+    models = [
+        (letter, seat["model"]) for letter, seat in sorted(options.seats.items()) if "model" in seat
+    ]
+    if len(models) < _FEWEST:
+        (letter, model) = models[0]
+        other = "a" if letter != "a" else "b"
+        raise ConfigurationError(
+            f"a conversation needs two: -{letter} is {model}, give -{other} a model, too"
+        )
+    names = _names([model for _, model in models])
+    seats = tuple(Participant(name, model) for name, (_, model) in zip(names, models, strict=True))
+    return ConversationSpec(
+        seats, ending=(TurnCap(TURNS), Exit(SENTINEL), SilenceCap(len(seats))), told=TOLD
+    )
+
+
+def _names(models: list[str]) -> list[str]:
+    """A display name for each model: its last part, numbered where it comes again."""
+    names: list[str] = []
+    for model in models:
+        base = Path(model.rpartition(":")[2] or model).name
+        name, number = base, 2
+        while name in names:
+            name, number = f"{base} {number}", number + 1
+        names.append(name)
+    return names
+
+
+def _participants(
+    spec: ConversationSpec, options: Options, folder: Path
+) -> tuple[Participant, ...]:
+    """The seats with what was typed for all of them, then for each."""
+    seats = list(spec.participants)
+    typed = sorted(options.seats.items())
+    if options.file is None and len(typed) == len(seats):
+        places = {letter: place for place, (letter, _) in enumerate(typed)}
+    else:
+        places = {letter: LETTERS.index(letter) for letter, _ in typed}
+    for letter, place in places.items():
+        if place >= len(seats):
+            raise ConfigurationError(
+                f"there is no seat {letter}: the conversation has {len(seats)} seats; "
+                f"give -{letter} a model"
+            )
+    common = _set(options.temperature, options.max_tokens)
+    seats = [
+        replace(
+            seat,
+            sampling=replace(seat.sampling, **common),
+            system=seat.system if options.system is None else _words(options.system, folder),
+        )
+        for seat in seats
+    ]
+    for letter, place in places.items():
+        seats[place] = _seat(seats[place], options.seats[letter], folder)
+    return tuple(seats)
+
+
+def _set(temperature: float | None, max_tokens: int | None) -> dict[str, Any]:
+    """The sampling that was typed."""
+    given = {"temperature": temperature, "max_tokens": max_tokens}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _seat(seat: Participant, typed: Mapping[str, Any], folder: Path) -> Participant:
+    """One seat with what was typed for it."""
+    sampling: Sampling = replace(seat.sampling, **_set(typed.get("temperature"), None))
+    return replace(
+        seat,
+        name=typed.get("name", seat.name),
+        model=typed.get("model", seat.model),
+        system=_words(typed["system"], folder) if "system" in typed else seat.system,
+        sampling=sampling,
+    )
+
+
+def _words(typed: str, folder: Path) -> str:
+    """Words, or the words in a file: of a file, one line end at its end is not part of them."""
+    try:
+        there = (folder / typed).is_file()
+    except (OSError, ValueError):
+        there = False
+    return _text(folder / typed).removesuffix("\n") if there else typed
+
+
+def _opened(spec: ConversationSpec, options: Options, folder: Path) -> ConversationSpec:
+    """The spec with the opener that was typed; without one, names that were typed reach it."""
+    if options.opener is not None:
+        author = options.opener_by or spec.names()[0]
+        return replace(spec, opening=(Line(author, _words(options.opener, folder)),))
+    if options.opener_by is not None:
+        if len(spec.opening) != 1:
+            raise ConfigurationError("--opener-by needs an --opener to stand over")
+        return replace(spec, opening=(replace(spec.opening[0], author=options.opener_by),))
+    return spec
+
+
+def _order(spec: ConversationSpec, options: Options) -> Order:
+    """The order that was typed, or the spec's own."""
+    if options.first is not None and options.order not in (None, "round-robin"):
+        raise ConfigurationError("--first goes with the round-robin order only")
+    if options.order is None:
+        return spec.order if options.first is None else RoundRobin(options.first)
+    if options.order == "round-robin":
+        return RoundRobin(options.first)
+    if options.order == "shuffled":
+        return Shuffled(0 if options.seed is None else options.seed)
+    return Sequence(tuple(name.strip() for name in options.order.split(",")))
+
+
+def _ending(spec: ConversationSpec, options: Options) -> tuple[Any, ...]:
+    """The rules that were typed, or the spec's own."""
+    cap = next(rule for rule in spec.ending if isinstance(rule, TurnCap))
+    cap = cap if options.turns is None else TurnCap(options.turns)
+    rest = () if options.pure else tuple(r for r in spec.ending if not isinstance(r, TurnCap))
+    return (cap, *rest)

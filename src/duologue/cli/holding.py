@@ -1,0 +1,77 @@
+"""What run, resume and branch share: make sure of the models, hold, watch, and say how it ended."""
+
+import sys
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING
+
+import msgspec
+import typer
+
+from duologue.core.spec import ConversationSpec
+from duologue.core.transcript import Status
+from duologue.store.library import Library
+
+if TYPE_CHECKING:
+    from duologue.api import Recorded
+    from duologue.scheduler import Watch
+
+FAILED = 1
+INTERRUPTED = 130
+
+
+class Showing(msgspec.Struct, frozen=True):
+    """How a conversation is to be shown while it is held.
+
+    Attributes:
+        library: where it is kept.
+        quiet: print only its id, at the end.
+        json: print the log's lines.
+    """
+
+    library: Library
+    quiet: bool = False
+    json: bool = False
+
+
+Begin = Callable[["Watch"], Coroutine[object, object, "Recorded"]]
+
+
+def hold(spec: ConversationSpec, showing: Showing, begin: Begin) -> None:
+    """Hold a conversation in front of a person.
+
+    Args:
+        spec: what will be held; its local models are installed first, if they are not.
+        showing: how.
+        begin: starts it, given who watches.
+
+    Raises:
+        typer.Exit: the conversation failed (1), or was interrupted (130).
+    """
+    import asyncio
+
+    from duologue.cli.live import Watcher
+
+    fetch_missing(spec)
+    with Watcher(showing.library, quiet=showing.quiet, json=showing.json) as watcher:
+        try:
+            recorded = asyncio.run(begin(watcher))
+        except KeyboardInterrupt:
+            watcher.interrupted()
+            raise typer.Exit(INTERRUPTED) from None
+        watcher.finished(recorded)
+    if recorded.transcript.status is Status.FAILED:
+        raise typer.Exit(FAILED)
+
+
+def fetch_missing(spec: ConversationSpec) -> None:
+    """Install the known local models among the participants' that are not installed."""
+    from duologue.providers.local.models import KNOWN
+    from duologue.providers.registry import split
+
+    named = {split(seat.model) for seat in spec.participants}
+    if wanted := [model for model in KNOWN if ("local", model.name) in named]:
+        from rich.console import Console
+
+        from duologue.cli.fetching import fetch_with_bar
+
+        fetch_with_bar(wanted, Console(file=sys.stderr))

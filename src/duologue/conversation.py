@@ -1,0 +1,216 @@
+"""The loop: a conversation as an async generator of facts.
+
+``converse`` yields events, which are to be stored before it is asked to go on, and deltas, which
+are to be shown and forgotten. Run, resume, branch and replay are this one function with different
+histories and providers. It knows no disk, no clock, no console and no network.
+"""
+
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+
+import msgspec
+
+from duologue.core.ending import due
+from duologue.core.event import (
+    AttemptFailed,
+    ConversationEnded,
+    ConversationStarted,
+    EndReason,
+    Event,
+    TurnCompleted,
+    TurnStarted,
+)
+from duologue.core.message import Message
+from duologue.core.order import next_speaker
+from duologue.core.perspective import view
+from duologue.core.provider import Call, Completion, Delta, Provider, Seat
+from duologue.core.spec import ConversationSpec, check
+from duologue.core.state import State, apply, fold
+from duologue.core.wire import digest, encode
+from duologue.errors import (
+    ConfigurationError,
+    DuologueError,
+    MalformedReplyError,
+    ProviderBugError,
+    ProviderError,
+)
+
+
+async def converse(
+    spec: ConversationSpec,
+    providers: Mapping[str, Provider],
+    history: Iterable[Event] = (),
+    *,
+    key: str = "",
+) -> AsyncGenerator[Event | Delta, None]:
+    """Hold the conversation that ``spec`` declares, from where ``history`` leaves off.
+
+    Close it (``contextlib.aclosing``) to stop in mid-turn: the turn stays started, not finished.
+
+    Args:
+        spec: what to hold; with a history, the spec that the history began with.
+        providers: who answers, by participant's name.
+        history: the facts so far; they are not yielded again.
+        key: the conversation's identity towards providers, for caches; not recorded.
+
+    Yields:
+        Event: a fact, to be stored before the generator is resumed.
+        Delta: live text of the turn in progress.
+
+    Raises:
+        ConfigurationError: the spec or the providers do not fit; nothing was yielded.
+        RecordError: the history is not one that this loop could have made.
+    """
+    state = fold(history)
+    if state.started is not None and state.started.spec != spec:
+        raise ConfigurationError(
+            "the spec differs from the one that the history began with: go on with the recorded "
+            "spec, or branch to change it"
+        )
+    if state.started is None:
+        start = ConversationStarted(check(spec), _seats(spec, providers))
+        state = apply(state, start)
+        yield start
+    if state.ended is not None and state.ended.reason is not EndReason.ERROR:
+        return
+    _refuse_other_seats(state.begun(), providers)
+    while True:
+        while fact := due(state):
+            state = apply(state, fact)
+            yield fact
+            if isinstance(fact, ConversationEnded):
+                return
+        async with aclosing(_turn(state, providers, key)) as turn:
+            async for item in turn:
+                if not isinstance(item, Delta):
+                    state = apply(state, item)
+                yield item
+
+
+def _seats(spec: ConversationSpec, providers: Mapping[str, Provider]) -> dict[str, Seat]:
+    """What each participant's model resolved to, in the order of the seats."""
+    return {name: _provider(providers, name).seat for name in spec.names()}
+
+
+def _provider(providers: Mapping[str, Provider], name: str) -> Provider:
+    """Who answers for ``name``."""
+    try:
+        return providers[name]
+    except KeyError:
+        raise ConfigurationError(f"no provider was given for the participant {name!r}") from None
+
+
+def _refuse_other_seats(started: ConversationStarted, providers: Mapping[str, Provider]) -> None:
+    """A conversation goes on with the models that it began with, or not at all."""
+    for name in started.spec.names():
+        found = _provider(providers, name).seat
+        recorded = started.seats.get(name)
+        if recorded is None:
+            raise ConfigurationError(
+                f"no model is on record for {name!r}: branch with --model to go on with one"
+            )
+        if found != recorded:
+            raise ConfigurationError(
+                f"{name!r} was held by {recorded.provider}:{recorded.model} and is now "
+                f"{_difference(recorded, found)}: branch with --model to go on with another model"
+            )
+
+
+def _difference(recorded: Seat, found: Seat) -> str:
+    """What is not the same about a seat, in words."""
+    if (recorded.provider, recorded.model) != (found.provider, found.model):
+        return f"{found.provider}:{found.model}"
+    keys = sorted(
+        key
+        for key in recorded.settings.keys() | found.settings.keys()
+        if recorded.settings.get(key) != found.settings.get(key)
+    )
+    return f"another build of it (differs in {', '.join(keys) or 'dialect'})"
+
+
+async def _turn(
+    state: State, providers: Mapping[str, Provider], key: str
+) -> AsyncGenerator[Event | Delta, None]:
+    """One turn: the fact that it starts, the reply as it comes, the fact of what came."""
+    name = next_speaker(state)
+    wire = encode(state.begun().seats[name], view(state, name))
+    yield TurnStarted(state.turn, name, digest(wire.body), wire.edits)
+    call = Call(wire.body, f"{key}/{name}")
+    said: list[str] = []
+    try:
+        async with aclosing(_reply(_provider(providers, name), call)) as reply:
+            async for item in reply:
+                if isinstance(item, Delta):
+                    said.append("" if item.reasoning else item.text)
+                    yield item
+                else:
+                    yield _completed(state.turn, name, item)
+    except ProviderError as error:
+        yield _failed(state.turn, name, error, "".join(said))
+
+
+async def _reply(provider: Provider, call: Call) -> AsyncGenerator[Delta | Completion, None]:
+    """A provider's stream that ends with exactly one completion, or with a provider's error."""
+    whole: list[Completion] = []
+    try:
+        async with aclosing(provider.stream(call)) as stream:
+            async for item in stream:
+                if isinstance(item, Delta):
+                    yield item
+                else:
+                    whole.append(_sound(item))
+    except Exception as error:  # a plug-in may raise anything: that too is a fact, not a crash
+        if isinstance(error, DuologueError) and not whole:
+            raise
+        detail = f"{type(error).__name__}: {error}"
+        raise ProviderBugError(detail, partial=_words(whole)) from error
+    if len(whole) != 1:
+        detail = f"the reply ended with {len(whole)} completions, not with one"
+        raise MalformedReplyError(detail, partial=_words(whole))
+    yield whole[0]
+
+
+def _words(whole: list[Completion]) -> str:
+    """All that was said in replies that cannot be taken as one."""
+    return "\n".join(reply.text for reply in whole)
+
+
+def _sound(reply: Completion) -> Completion:
+    """A reply that can be written down; a lone surrogate, say, has no bytes in any encoding."""
+    if not isinstance(reply, Completion):
+        raise TypeError(
+            f"a provider yields deltas and one completion, not a {type(reply).__name__}"
+        )
+    try:
+        msgspec.json.decode(msgspec.json.encode(reply), type=Completion)
+    except (ValueError, TypeError) as error:
+        detail = f"the reply cannot be recorded: {error}"
+        raise MalformedReplyError(detail, partial=reply.text or "") from error
+    return reply
+
+
+def _completed(turn: int, name: str, reply: Completion) -> TurnCompleted:
+    """A reply as a fact."""
+    return TurnCompleted(
+        turn,
+        Message(name, reply.text),
+        finish=reply.finish,
+        finish_raw=reply.finish_raw,
+        usage=reply.usage,
+        first_token_s=reply.first_token_s,
+        seconds=reply.seconds,
+        served=reply.served,
+        reasoning=reply.reasoning,
+    )
+
+
+def _failed(turn: int, name: str, error: ProviderError, said: str) -> AttemptFailed:
+    """A provider's error as a fact, with what had been said if the error does not know it."""
+    partial = _escaped(error.partial or said)
+    detail = _escaped(error.detail)
+    return AttemptFailed(turn, name, error.boundary, detail, partial=partial, wait_s=error.wait_s)
+
+
+def _escaped(text: str) -> str:
+    """Text that can be written down: half a character stands as its escape."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,177 @@
+"""When a conversation ends, and when a participant leaves: pure readings of the state.
+
+Only a declared policy stops a conversation. This module does not judge how a conversation sounds:
+that is for annotations, which describe and never stop.
+"""
+
+import re
+from typing import assert_never
+
+from duologue.core.event import ConversationEnded, EndReason, ParticipantLeft
+from duologue.core.message import silence
+from duologue.core.provider import Finish
+from duologue.core.spec import Ending, Exit, ExitRule, SilenceCap, StopPhrase, TurnCap
+from duologue.core.state import Entry, State
+from duologue.errors import ContextFullError
+
+# What follows a fence of backticks may not hold another backtick: that would be code in a line.
+_FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
+_INDENT = 4
+# Marks of emphasis may stand around a sentinel: models like to write *[End]*.
+_EMPHASIS = "*_"
+
+
+def exits(text: str, sentinel: str) -> bool:
+    """Whether ``text`` holds ``sentinel`` on a line of its own, as an act and not as a quotation.
+
+    Inside a fenced or indented code block, a quotation, or a sentence it is not an exit: models
+    discuss such words before they use them. Emphasis around it and letter case do not matter.
+    """
+    wanted = _bare(sentinel)
+    return any(_bare(line) == wanted for line in _plain_lines(text))
+
+
+def _bare(line: str) -> str:
+    """A line without white space and emphasis around it, in folded case."""
+    return (line.strip().strip(_EMPHASIS).strip() or line.strip()).casefold()
+
+
+def _plain_lines(text: str) -> list[str]:
+    """The lines of ``text`` outside code blocks and quotations (CommonMark's marks for them)."""
+    lines: list[str] = []
+    fence = ""
+    for line in text.split("\n"):
+        mark = _FENCE.match(line)
+        if fence:
+            if mark and mark[1].startswith(fence) and not line.strip().strip(fence[0]):
+                fence = ""
+        elif mark:
+            fence = mark[1]
+        elif not _indented(line) and not line.lstrip().startswith(">"):
+            lines.append(line)
+    return lines
+
+
+def _indented(line: str) -> bool:
+    """Whether a line stands as far in as code does; a tab reaches to the next stop."""
+    return line.expandtabs(_INDENT).startswith(" " * _INDENT)
+
+
+def due(state: State) -> ParticipantLeft | ConversationEnded | None:
+    """The next fact that follows from what was said; None when the next turn is to be taken.
+
+    It is read from the state alone, so a conversation that was killed between a message and what
+    follows from it comes to the same facts when it is resumed.
+    """
+    return _leaving(state) or (None if state.ended else decide(state))
+
+
+def _leaving(state: State) -> ParticipantLeft | None:
+    """The fact that the last speaker left, if its words say so and it is not yet recorded."""
+    last = _last_completed(state)
+    if last is None or last.left is not None:
+        return None
+    for rule in state.begun().spec.ending:
+        if isinstance(rule, Exit) and exits(last.message.text, rule.sentinel):
+            return ParticipantLeft(last.turn, last.message.author, rule.sentinel)
+    return None
+
+
+def decide(state: State) -> ConversationEnded | None:
+    """How the conversation ends now, or None when it goes on.
+
+    When several rules fire at once, what stopped a model comes first, then the participants' own
+    acts, then counts.
+    """
+    if stopped := _stopped(state):
+        return stopped
+    spec = state.begun().spec
+    verdicts = [verdict for rule in spec.ending if (verdict := _judge(state, rule))]
+    return min(verdicts, key=lambda verdict: _PRECEDENCE.index(verdict.reason), default=None)
+
+
+def _stopped(state: State) -> ConversationEnded | None:
+    """What makes going on impossible: an attempt that failed for good, a context that is full."""
+    if state.pending is None and state.attempts:
+        failed = state.attempts[-1]
+        full = failed.boundary == ContextFullError.boundary
+        reason = EndReason.CONTEXT_FULL if full else EndReason.ERROR
+        detail = f"{failed.boundary}: {failed.detail}"
+        return ConversationEnded(reason, by=failed.participant, detail=detail)
+    last = _last_completed(state)
+    if last is None or last.completed is None or last.completed.finish is not Finish.CONTEXT_FULL:
+        return None
+    fork = state.begun().fork
+    if fork is not None and last.turn <= fork.turn:  # it was another conversation's context
+        return None
+    author = last.message.author
+    return ConversationEnded(
+        EndReason.CONTEXT_FULL, by=author, detail=f"{author}'s reply reached the end of its context"
+    )
+
+
+_PRECEDENCE = (
+    EndReason.EXIT,
+    EndReason.MUTUAL_EXIT,
+    EndReason.STOP_PHRASE,
+    EndReason.SILENCE,
+    EndReason.MAX_TURNS,
+)
+
+
+def _judge(state: State, rule: Ending) -> ConversationEnded | None:
+    """What one rule says."""
+    match rule:
+        case TurnCap(turns=turns):
+            if len(state.entries) >= turns:
+                return ConversationEnded(EndReason.MAX_TURNS, detail=f"the cap of {turns} messages")
+            return None
+        case Exit():
+            return _judge_exit(state, rule)
+        case StopPhrase(phrase=phrase):
+            return _judge_phrase(state, phrase)
+        case SilenceCap(turns=turns):
+            return _judge_silence(state, turns)
+    assert_never(rule)
+
+
+def _judge_exit(state: State, rule: Exit) -> ConversationEnded | None:
+    """Leaving counts from the message in which it stands; under ``mutual`` it can lapse."""
+    if not state.entries or state.entries[-1].left != rule.sentinel:
+        return None
+    last = state.entries[-1]
+    if rule.rule is ExitRule.EITHER:
+        detail = f"{last.message.author} wrote {rule.sentinel}"
+        return ConversationEnded(EndReason.EXIT, by=last.message.author, detail=detail)
+    recent = state.entries[-(rule.within + 1) :]
+    gone = {entry.message.author for entry in recent if entry.left == rule.sentinel}
+    if gone >= set(state.begun().spec.names()):
+        detail = f"everyone wrote {rule.sentinel}"
+        return ConversationEnded(EndReason.MUTUAL_EXIT, by=last.message.author, detail=detail)
+    return None
+
+
+def _judge_phrase(state: State, phrase: str) -> ConversationEnded | None:
+    """Only what a participant's model said can trip a phrase; an opening may mention it."""
+    last = _last_completed(state)
+    if last is None or phrase not in last.message.text:
+        return None
+    detail = f"{last.message.author} said {phrase!r}"
+    return ConversationEnded(EndReason.STOP_PHRASE, by=last.message.author, detail=detail)
+
+
+def _judge_silence(state: State, turns: int) -> ConversationEnded | None:
+    """The last ``turns`` messages are participants' turns, and nothing of them can be seen."""
+    tail = state.entries[-turns:]
+    if len(tail) < turns or any(entry.completed is None for entry in tail):
+        return None
+    if any(silence(entry.message.text) is None for entry in tail):
+        return None
+    return ConversationEnded(EndReason.SILENCE, detail=f"{turns} silent turns in a row")
+
+
+def _last_completed(state: State) -> Entry | None:
+    """The last message, if a participant's turn made it."""
+    if state.entries and state.entries[-1].completed is not None:
+        return state.entries[-1]
+    return None

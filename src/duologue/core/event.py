@@ -1,0 +1,233 @@
+"""The facts of a conversation: a closed union of immutable events, version 1.
+
+Events have no time, no sequence and no identity of their own; the store stamps them. So two
+executions can be compared with ``==``. This module does not know how events are stored.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from duologue.core.message import Message
+from duologue.core.provider import Finish, Seat, Usage
+from duologue.core.spec import ConversationSpec
+
+SCHEMA_VERSION = 1
+
+
+class EndReason(StrEnum):
+    """Why a conversation ended."""
+
+    EXIT = "exit"
+    MUTUAL_EXIT = "mutual_exit"
+    SILENCE = "silence"
+    MAX_TURNS = "max_turns"
+    STOP_PHRASE = "stop_phrase"
+    CONTEXT_FULL = "context_full"
+    ERROR = "error"
+    IMPORT = "import"
+
+
+class _Fact(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="kind"
+):
+    """The manners of every event: frozen, tagged by ``kind``, unknown fields refused."""
+
+
+class Edit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A change that a dialect's rules forced on a view; every reader shows it.
+
+    Attributes:
+        what: the kind of change, one word.
+        detail: what was changed and why, for a person.
+        message: which message of the view it concerns, counted from 0; None for the whole view.
+    """
+
+    what: str
+    detail: str
+    message: int | None = None
+
+
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where an imported conversation comes from.
+
+    Attributes:
+        format: the foreign format's name.
+        digest: BLAKE2b-256 of the file, in hexadecimal.
+        file: the file's name, without its folder.
+        fields: whatever else the file held that its export needs.
+        notes: where the file could be read in more than one way, and how it was read.
+    """
+
+    format: str
+    digest: str
+    file: str
+    fields: dict[str, str] = {}
+    notes: tuple[str, ...] = ()
+
+
+class ConversationStarted(_Fact, frozen=True, tag="conversation_started"):
+    """A conversation begins.
+
+    Attributes:
+        spec: everything that was declared.
+        seats: what each participant's model resolved to, by name; empty for an import.
+        fork: where it branched from, if it did. The events up to that turn follow as inherited.
+        source: where it was imported from, if it was.
+    """
+
+    spec: ConversationSpec
+    seats: dict[str, Seat] = {}
+    fork: "Fork | None" = None
+    source: Source | None = None
+
+
+class Fork(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a branch left its parent.
+
+    Attributes:
+        conversation: the parent's id.
+        turn: the last message that is inherited.
+        started: how the parent started, so that inherited requests can be rebuilt from the
+            branch's own log.
+    """
+
+    conversation: str
+    turn: int
+    started: ConversationStarted
+
+
+class TurnStarted(_Fact, frozen=True, tag="turn_started"):
+    """A request is about to be sent. Written before the call.
+
+    Attributes:
+        turn: the number of the message that this turn will make, counted from 1.
+        participant: who speaks.
+        request: BLAKE2b-256 of the exact request body, in hexadecimal.
+        edits: what the dialect's rules changed in the view.
+    """
+
+    turn: int
+    participant: str
+    request: str
+    edits: tuple[Edit, ...] = ()
+
+
+class AttemptFailed(_Fact, frozen=True, tag="attempt_failed"):
+    """A request did not become a message.
+
+    Attributes:
+        turn: the turn it was for.
+        participant: who was to speak.
+        boundary: what was crossed, as named in ``duologue.errors``.
+        detail: what happened, without secrets.
+        partial: text that had arrived; never folded into a message.
+        wait_s: how long the provider asked us to wait, in seconds.
+    """
+
+    turn: int
+    participant: str
+    boundary: str
+    detail: str
+    partial: str = ""
+    wait_s: float | None = None
+
+
+class TurnCompleted(_Fact, frozen=True, tag="turn_completed"):
+    """A participant has spoken.
+
+    Attributes:
+        turn: the number of the message.
+        message: what was said.
+        finish: why it stopped, normalised.
+        finish_raw: the provider's own word for it.
+        usage: tokens.
+        first_token_s: seconds from the call to the first token.
+        seconds: seconds from the call to the end.
+        served: the model that really served the turn, as the reply says.
+        reasoning: what the model thought before it spoke; not part of the message.
+    """
+
+    turn: int
+    message: Message
+    finish: Finish = Finish.STOP
+    finish_raw: str | None = None
+    usage: Usage = Usage()
+    first_token_s: float | None = None
+    seconds: float | None = None
+    served: str | None = None
+    reasoning: str | None = None
+
+
+class MessageInjected(_Fact, frozen=True, tag="message_injected"):
+    """Words that no participant's model made enter the conversation.
+
+    Attributes:
+        turn: the number of the message.
+        message: what was said, with its author, origin and who sees it.
+    """
+
+    turn: int
+    message: Message
+
+
+class ParticipantLeft(_Fact, frozen=True, tag="participant_left"):
+    """A participant left by the declared way, in the message just completed.
+
+    Attributes:
+        turn: the number of that message.
+        participant: who left.
+        sentinel: the declared words that were found.
+    """
+
+    turn: int
+    participant: str
+    sentinel: str
+
+
+class ConversationEnded(_Fact, frozen=True, tag="conversation_ended"):
+    """The conversation is over.
+
+    Attributes:
+        reason: why.
+        by: whose turn decided it, if anybody's.
+        detail: one line for a person.
+    """
+
+    reason: EndReason
+    by: str | None = None
+    detail: str | None = None
+
+
+Event = (
+    ConversationStarted
+    | TurnStarted
+    | AttemptFailed
+    | TurnCompleted
+    | MessageInjected
+    | ParticipantLeft
+    | ConversationEnded
+)
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An event as the store stamped it.
+
+    Attributes:
+        v: the version of the event schema.
+        conv: the conversation's id.
+        seq: the event's place in its conversation, from 0.
+        at: when it was written, UTC, ISO 8601 with microseconds.
+        event: the fact.
+        p: the hash of the line before it in its segment; empty for the first.
+        h: its own hash, chained to the record before it in its conversation
+            (see ``docs/log-format.md``).
+    """
+
+    v: int
+    conv: str
+    seq: int
+    at: str
+    event: Event
+    p: str
+    h: str

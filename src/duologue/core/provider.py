@@ -1,0 +1,123 @@
+"""The port: what the loop asks of a model, and what it gets back.
+
+Everything that can take a seat (hosted, local, scripted, a person, a log) is one ``Provider``.
+The loop knows nothing else about it. This module knows no wire format and no network.
+"""
+
+from collections.abc import AsyncGenerator
+from enum import StrEnum
+from typing import Any, Protocol
+
+import msgspec
+
+
+class Finish(StrEnum):
+    """Why a turn stopped, normalised; the provider's own word is kept beside it."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    REFUSAL = "refusal"
+    CONTENT_FILTER = "content_filter"
+    CONTEXT_FULL = "context_full"
+    UNKNOWN = "unknown"
+
+
+class Seat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a participant's ``model`` resolved to; enough to rebuild every request body.
+
+    Attributes:
+        provider: the provider's name.
+        model: the resolved model id.
+        dialect: the name of the encoder in ``core.wire`` that makes the request body.
+        settings: whatever else that encoder needs, as JSON values; no secrets.
+    """
+
+    provider: str
+    model: str
+    dialect: str = "plain"
+    settings: dict[str, Any] = {}
+
+
+class Usage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Tokens, as the provider counts them; None where it does not say.
+
+    Attributes:
+        input: tokens of the request, cached ones included.
+        output: tokens of the reply, reasoning included.
+        cached: how many of the input tokens were not read again.
+        reasoning: how many of the output tokens were reasoning.
+    """
+
+    input: int | None = None
+    output: int | None = None
+    cached: int | None = None
+    reasoning: int | None = None
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One attempt at one turn.
+
+    Attributes:
+        body: the exact request, as digested and recorded.
+        key: ``conversation/participant``; equal keys want the same cache.
+    """
+
+    body: bytes
+    key: str = ""
+
+
+class Delta(msgspec.Struct, frozen=True):
+    """Text as it arrives; shown live, never stored.
+
+    Attributes:
+        text: the new characters.
+        reasoning: whether they are reasoning, which is not part of the message.
+    """
+
+    text: str
+    reasoning: bool = False
+
+
+class Completion(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A whole reply.
+
+    Attributes:
+        text: the words, exactly as the model made them; may be empty.
+        finish: why it stopped.
+        finish_raw: the provider's own word for it.
+        usage: tokens.
+        first_token_s: seconds from the call to the first token.
+        seconds: seconds from the call to the end.
+        served: the model that the reply says really made it.
+        reasoning: what the model thought before it spoke, kept apart.
+    """
+
+    text: str
+    finish: Finish = Finish.STOP
+    finish_raw: str | None = None
+    usage: Usage = Usage()
+    first_token_s: float | None = None
+    seconds: float | None = None
+    served: str | None = None
+    reasoning: str | None = None
+
+
+class Provider(Protocol):
+    """Something that can take a seat."""
+
+    @property
+    def seat(self) -> Seat:
+        """What this provider is, as it will be recorded."""
+        ...
+
+    def stream(self, call: Call) -> AsyncGenerator[Delta | Completion, None]:
+        """Answer one request: any number of deltas, then exactly one completion.
+
+        Raises:
+            ProviderError: named by the boundary that was crossed.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of whatever is held: connections, processes, weights."""
+        ...

@@ -1,0 +1,67 @@
+"""What one participant is to be sent for one turn, before any wire format.
+
+Roles exist from here to the wire and nowhere else. This module knows no dialect.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from duologue.core.event import Edit
+from duologue.core.spec import Framing, Sampling
+
+
+class Role(StrEnum):
+    """How a message looks to the participant who is about to speak."""
+
+    OWN = "assistant"
+    OTHER = "user"
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """One message of a view.
+
+    Attributes:
+        role: whether the participant said it itself.
+        author: under whose name it stands.
+        text: the words as they are put to the participant; a declared label comes before them.
+    """
+
+    role: Role
+    author: str
+    text: str
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One participant's view, to be answered.
+
+    Attributes:
+        participant: who is to speak.
+        system: its system prompt and what it was told; None for none at all.
+        framing: how the view is laid out.
+        messages: what it has heard and said, in order.
+        sampling: how the words are to be drawn.
+        seed: this turn's own seed, if the spec has one.
+    """
+
+    participant: str
+    system: str | None
+    framing: Framing
+    messages: tuple[Heard, ...]
+    sampling: Sampling
+    seed: int | None = None
+
+
+class Wire(msgspec.Struct, frozen=True):
+    """A request as exact bytes.
+
+    Attributes:
+        body: what is sent, digested and rebuilt.
+        stable: how many leading bytes the same participant's next body must begin with: views
+            only grow.
+        edits: what the dialect's rules changed.
+    """
+
+    body: bytes
+    stable: int
+    edits: tuple[Edit, ...] = ()

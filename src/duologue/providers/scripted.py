@@ -1,0 +1,112 @@
+"""A provider that says what it was told to say: for rehearsals, tests and demonstrations.
+
+Which reply comes is read from the request alone (how often the participant has spoken in its
+view), so a resumed conversation goes on as if it had never stopped. It knows no clock.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+import msgspec
+
+from duologue.core.provider import Call, Completion, Delta, Finish, Seat
+from duologue.errors import ConfigurationError, ProviderError
+
+
+class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One scripted reply.
+
+    Attributes:
+        text: the words.
+        finish: why it stops.
+        reasoning: what it thinks first, if anything.
+    """
+
+    text: str
+    finish: Finish = Finish.STOP
+    reasoning: str | None = None
+
+
+class _Said(msgspec.Struct, frozen=True):
+    """As much of a message in a plain body as a script needs."""
+
+    role: str
+
+
+class _Body(msgspec.Struct, frozen=True):
+    """As much of a plain body as a script needs."""
+
+    messages: tuple[_Said, ...]
+
+
+class Scripted:
+    """Gives its replies in order, again and again; a ``ProviderError`` among them is raised."""
+
+    def __init__(
+        self, replies: Sequence[str | Reply | ProviderError], name: str = "script"
+    ) -> None:
+        """Take the replies.
+
+        Args:
+            replies: what to say at the first turn, the second, and so on, round and round.
+            name: the model's name on the record.
+
+        Raises:
+            ConfigurationError: there is nothing to say.
+        """
+        if not replies:
+            raise ConfigurationError(f"the script {name!r} holds no reply: write at least one")
+        self._replies = [Reply(reply) if isinstance(reply, str) else reply for reply in replies]
+        shown = repr(self._replies).encode("utf-8", "surrogatepass")
+        digest = blake2b(shown, digest_size=16).hexdigest()
+        self.seat = Seat("scripted", name, settings={"script": digest})
+
+    async def stream(self, call: Call) -> AsyncGenerator[Delta | Completion, None]:
+        """Say the reply that is due, word by word."""
+        said = msgspec.json.decode(call.body, type=_Body).messages
+        turn = sum(message.role == "assistant" for message in said)
+        reply = self._replies[turn % len(self._replies)]
+        if isinstance(reply, ProviderError):
+            raise reply
+        if reply.reasoning:
+            yield Delta(reply.reasoning, reasoning=True)
+        for word in _words(reply.text):
+            yield Delta(word)
+        yield Completion(
+            reply.text, reply.finish, served=self.seat.model, reasoning=reply.reasoning
+        )
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+
+def _words(text: str) -> list[str]:
+    """The text in pieces that end after a space, as models send it."""
+    pieces = text.split(" ")
+    return [piece + " " for piece in pieces[:-1]] + ([pieces[-1]] if pieces[-1] else [])
+
+
+def load(path: Path) -> Scripted:
+    """A script from a JSON Lines file: each line a string, or an object with ``text`` and more.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or a line is not a reply.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise ConfigurationError(f"the script {path} cannot be read: {error.strerror}") from error
+    replies = [_reply(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    return Scripted(replies, path.name)
+
+
+def _reply(path: Path, number: int, line: bytes) -> str | Reply:
+    """One line of a script."""
+    try:
+        return msgspec.json.decode(line, type=str | Reply)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"{path}, line {number}: {error}; each line is a JSON string, or an object like "
+            '{"text": "Hello.", "finish": "stop"}'
+        ) from error

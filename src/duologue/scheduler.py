@@ -1,0 +1,44 @@
+"""From a conversation's facts to the log: every fact is written before the loop goes on.
+
+Today one conversation at a time. This module does not know how models answer, or how a
+conversation is shown: it hands every record and every delta to whoever watches.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import aclosing
+
+from duologue.conversation import converse
+from duologue.core.event import Event, Record
+from duologue.core.provider import Delta, Provider
+from duologue.core.spec import ConversationSpec
+from duologue.store.run import Log
+
+Watch = Callable[[Record | Delta], None]
+
+
+async def record(
+    log: Log,
+    conv: str,
+    spec: ConversationSpec,
+    providers: Mapping[str, Provider],
+    *,
+    history: Iterable[Event] = (),
+    watch: Watch,
+) -> None:
+    """Hold a conversation, or go on with one, and write it down.
+
+    Args:
+        log: where to write.
+        conv: the conversation's id.
+        spec: what to hold.
+        providers: who answers, by participant's name.
+        history: the facts that the log already has.
+        watch: sees every record after it was written, and every delta.
+
+    Raises:
+        ConfigurationError: the spec or the providers do not fit.
+        StoreError: the disk refused; everything before is in the log.
+    """
+    async with aclosing(converse(spec, providers, history, key=conv)) as facts:
+        async for item in facts:
+            watch(item if isinstance(item, Delta) else log.append(conv, item))

@@ -1,0 +1,287 @@
+"""A run's index: what there is to list and to search, in SQLite; a cache of the log.
+
+It is brought up to date from the bytes that were appended since, and made anew when it is
+missing, damaged, of another version, or ahead of the log. This module writes nothing else.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from duologue.core.event import Record
+from duologue.core.state import Entry, State, apply, fold
+from duologue.core.transcript import Status, status
+from duologue.errors import RecordError
+from duologue.store.run import INDEX_FILE, Run
+from duologue.store.segment import Line, read
+
+_T = TypeVar("_T")
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE segment (name TEXT PRIMARY KEY, size INTEGER NOT NULL);
+CREATE TABLE conversation (
+    id TEXT PRIMARY KEY, names TEXT NOT NULL, models TEXT NOT NULL, messages INTEGER NOT NULL,
+    began TEXT NOT NULL, last TEXT NOT NULL, status TEXT NOT NULL, reason TEXT,
+    tokens INTEGER NOT NULL, parent TEXT, parent_turn INTEGER, source TEXT, problem TEXT
+);
+CREATE VIRTUAL TABLE said USING fts5 (conversation UNINDEXED, turn UNINDEXED, author, text);
+"""
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """A conversation as a list shows it.
+
+    Attributes:
+        id: its id.
+        run: its run's name.
+        names: the participants.
+        models: their models.
+        messages: how many there are.
+        began: when the first record was written, UTC.
+        last: when the last record was written, UTC.
+        status: how far it has come.
+        reason: how it ended.
+        tokens: tokens generated in it.
+        parent: the conversation it branched from.
+        parent_turn: at which message.
+        source: the foreign format it was imported from.
+        problem: why it cannot be read, if it cannot.
+    """
+
+    id: str
+    run: str
+    names: tuple[str, ...]
+    models: tuple[str, ...]
+    messages: int
+    began: str
+    last: str
+    status: Status
+    reason: str | None
+    tokens: int
+    parent: str | None
+    parent_turn: int | None
+    source: str | None
+    problem: str | None
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A message that a search found.
+
+    Attributes:
+        id: its conversation.
+        turn: its number there.
+        author: who said it.
+        snippet: the words around, the found ones between ``[`` and ``]``.
+    """
+
+    id: str
+    turn: int
+    author: str
+    snippet: str
+
+
+def listing(run: Run) -> list[Listed]:
+    """Every conversation of a run, oldest first.
+
+    Raises:
+        StoreError: the log cannot be read.
+    """
+    statement = "SELECT * FROM conversation ORDER BY began, id"
+    return _ask(run, lambda db: [_listed(run, row) for row in db.execute(statement)])
+
+
+def search(run: Run, words: str, limit: int = 50) -> list[Found]:
+    """The messages of a run that hold all of ``words``, best first.
+
+    Raises:
+        StoreError: the log cannot be read.
+    """
+    # What SQLite cannot take in a query stands in no word either: NUL, half characters.
+    known = words.encode(errors="ignore").decode().replace("\0", " ")
+    query = " ".join('"{}"'.format(word.replace('"', '""')) for word in known.split())
+    if not query:
+        return []
+    statement = (
+        "SELECT conversation, turn, author, snippet(said, 3, '[', ']', '…', 12) "
+        "FROM said WHERE said MATCH ? ORDER BY rank, conversation, turn LIMIT ?"
+    )
+    return _ask(run, lambda db: [Found(*row) for row in db.execute(statement, (query, limit))])
+
+
+def _ask(run: Run, question: Callable[[sqlite3.Connection], _T]) -> _T:
+    """The answer of the index file, once made anew if it is damaged; else of one in memory.
+
+    In memory where the folder is read-only, the disk full, or another reader busy updating: the
+    log tells the same.
+    """
+    path = run.path / INDEX_FILE
+    for _ in range(2):
+        try:
+            return _answer(run, str(path), question)
+        except (sqlite3.DatabaseError, ValueError) as error:
+            if not _damaged(error):
+                break
+            _forget(path)
+    return _answer(run, ":memory:", question)
+
+
+def _answer(run: Run, path: str, question: Callable[[sqlite3.Connection], _T]) -> _T:
+    """The answer of an index at ``path``, brought up to date."""
+    with closing(_updated(run, path)) as db:
+        return question(db)
+
+
+_UNWRITABLE = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+
+
+def _damaged(error: Exception) -> bool:
+    """Whether the file is at fault; a row that cannot be understood is, too."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    return code & 0xFF not in _UNWRITABLE
+
+
+def _forget(path: Path) -> None:
+    """Delete an index and what SQLite may have left beside it, as far as that is permitted."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+        path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
+
+
+def _updated(run: Run, path: str) -> sqlite3.Connection:
+    """A connection to an index at ``path`` that knows all of the log."""
+    db = sqlite3.connect(path, timeout=1, isolation_level=None)
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        _prepare(db)
+        _catch_up(db, run)
+        db.execute("COMMIT")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    """Make the tables, unless they are there in this version."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version == _VERSION:
+        return
+    for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        if not name.startswith(("sqlite_", "said_")):
+            db.execute(f'DROP TABLE "{name}"')
+    for statement in _SCHEMA.split(";"):
+        db.execute(statement)
+    db.execute(f"PRAGMA user_version = {_VERSION}")
+
+
+def _catch_up(db: sqlite3.Connection, run: Run) -> None:
+    """Read what was appended since; everything again, if a segment became shorter."""
+    sizes = {path.name: path.stat().st_size for path in run.segments()}
+    known: dict[str, int] = dict(db.execute("SELECT name, size FROM segment").fetchall())
+    if any(sizes.get(name, 0) < size for name, size in known.items()):
+        for table in ("segment", "conversation", "said"):
+            db.execute(f"DELETE FROM {table}")  # noqa: S608 - the names stand above
+        known = {}
+    touched, ends = _touched(run, known)
+    for conv, lines in _grouped(run, touched).items():
+        _enter(db, conv, lines)
+    db.executemany("INSERT OR REPLACE INTO segment VALUES (?, ?)", ends.items())
+
+
+def _touched(run: Run, known: dict[str, int]) -> tuple[set[str], dict[str, int]]:
+    """Which conversations the new lines belong to, and where each segment's last line ends."""
+    touched: set[str] = set()
+    ends = dict(known)
+    for segment in run.segments():
+        for line in read(segment, known.get(segment.name, 0)):
+            ends[segment.name] = line.end
+            touched.add(line.conv)
+    return touched - {""}, ends
+
+
+def _grouped(run: Run, touched: set[str]) -> dict[str, list[Line]]:
+    """All lines of the touched conversations, as they stand in the log."""
+    grouped: dict[str, list[Line]] = {conv: [] for conv in touched}
+    for segment in run.segments() if touched else ():
+        for line in read(segment):
+            if line.conv in grouped:
+                grouped[line.conv].append(line)
+    return grouped
+
+
+def _enter(db: sqlite3.Connection, conv: str, lines: list[Line]) -> None:
+    """Write a conversation's rows anew."""
+    found = (line.record for line in lines if line.record is not None)
+    records = sorted(found, key=lambda record: record.seq)
+    problem = next((line.problem for line in lines if line.record is None), None)
+    try:
+        state = fold(record.event for record in records)
+    except RecordError as error:
+        state, problem = _as_far(records), problem or str(error)
+    db.execute("DELETE FROM said WHERE conversation = ?", (conv,))
+    db.executemany(
+        "INSERT INTO said VALUES (?, ?, ?, ?)",
+        [(conv, item.turn, item.message.author, item.message.text) for item in state.entries],
+    )
+    row = (conv, *_row(state, records), problem)
+    db.execute(f"INSERT OR REPLACE INTO conversation VALUES ({','.join('?' * len(row))})", row)  # noqa: S608
+
+
+def _as_far(records: Iterable[Record]) -> State:
+    """The state as far as the records can be followed."""
+    state = State()
+    for record in records:
+        try:
+            state = apply(state, record.event)
+        except RecordError:
+            break
+    return state
+
+
+def _row(state: State, records: list[Record]) -> tuple[object, ...]:
+    """What the list shows of a conversation, in the order of the table's columns."""
+    started = state.started
+    seats = started.spec.participants if started else ()
+    fork = started.fork if started else None
+    return (
+        json.dumps([seat.name for seat in seats]),
+        json.dumps([seat.model for seat in seats]),
+        len(state.entries),
+        records[0].at if records else "",
+        records[-1].at if records else "",
+        status(state).value,
+        state.ended.reason.value if state.ended else None,
+        sum(_generated(item) for item in state.entries),
+        fork.conversation if fork else None,
+        fork.turn if fork else None,
+        started.source.format if started and started.source else None,
+    )
+
+
+def _generated(entry: Entry) -> int:
+    """Tokens generated for one message, as far as they are known."""
+    return (entry.completed.usage.output or 0) if entry.completed else 0
+
+
+def _listed(run: Run, row: tuple[object, ...]) -> Listed:
+    """A row of the table as a value."""
+    columns = ("id", "names", "models", "messages", "began", "last", "status", "reason", "tokens")
+    fields = dict(zip((*columns, "parent", "parent_turn", "source", "problem"), row, strict=True))
+    fields |= {"run": run.name}
+    fields |= {name: json.loads(str(fields[name])) for name in ("names", "models")}
+    return msgspec.convert(fields, Listed)

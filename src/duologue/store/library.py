@@ -1,0 +1,114 @@
+"""All runs of a person in one folder, and the way from a short id to a conversation.
+
+This module does not read what was said.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from duologue.core.ids import plain
+from duologue.errors import UnknownIdError
+from duologue.store.index import Found, Listed, listing, search
+from duologue.store.run import SPEC_FILE, Run
+
+_SHOWN = 5
+
+
+def default_path() -> Path:
+    """``$DUOLOGUE_LIBRARY``, else ``duologue/runs`` in the user's data folder (XDG)."""
+    if given := os.environ.get("DUOLOGUE_LIBRARY"):
+        return Path(given)
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "duologue" / "runs"
+
+
+class Library:
+    """The folder in which runs are kept."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Look at ``path``, by default the user's own library; nothing is read yet."""
+        self.path = default_path() if path is None else path
+
+    def runs(self) -> list[Run]:
+        """Every run, oldest first by name."""
+        if not self.path.is_dir():
+            return []
+        return [Run(path.parent) for path in sorted(self.path.glob(f"*/{SPEC_FILE}"))]
+
+    def create(self, name: str, asked: dict[str, Any]) -> Run:
+        """Make a new run.
+
+        Args:
+            name: the run's name; whatever cannot stand in a folder's name becomes a hyphen.
+            asked: what was asked for, written as ``experiment.toml``.
+
+        Raises:
+            StoreError: there is such a run already, or the folder cannot be made.
+        """
+        return Run.create(self.path / folder_name(name), asked)
+
+    def tidy(self, run: Run) -> None:
+        """Remove a run in which nothing was recorded; leave any other as it is."""
+        if not any(path.stat().st_size for path in run.segments()):
+            shutil.rmtree(run.path)
+
+    def listing(self) -> list[Listed]:
+        """Every conversation of every run, oldest first."""
+        found = [listed for run in self.runs() for listed in listing(run)]
+        return sorted(found, key=lambda listed: (listed.began, listed.id))
+
+    def search(self, words: str) -> Iterator[tuple[Run, Found]]:
+        """Every message that holds all of ``words``, run by run."""
+        for run in self.runs():
+            yield from ((run, found) for found in search(run, words))
+
+    def find(self, prefix: str) -> tuple[Run, str]:
+        """The run and the full id of the one conversation that ``prefix`` names.
+
+        The beginning of an id, with or without hyphens, or the name of a run that holds one
+        conversation. The whole of either counts before the beginning of another.
+
+        Raises:
+            UnknownIdError: nothing, or more than one thing, answers to it.
+        """
+        everything = self.listing()
+        for matches in (_exact(everything, prefix), _beginning(everything, prefix)):
+            if len(matches) > 1:
+                raise UnknownIdError(f"{prefix!r} could be {_shown(matches)}: type more of it")
+            if matches:
+                return Run(self.path / matches[0].run), matches[0].id
+        raise UnknownIdError(
+            f"no conversation answers to {prefix!r} in {self.path}: "
+            "'duologue list' shows what there is"
+        )
+
+
+def folder_name(name: str) -> str:
+    """A name as a folder's: no separators, no leading dot, at most 80 bytes."""
+    safe = re.sub(r"[^\w.+=@-]+", "-", name).strip("-.") or "run"
+    return safe.encode()[:80].decode(errors="ignore")
+
+
+def _exact(everything: Sequence[Listed], name: str) -> list[Listed]:
+    """Conversations whose id, or whose run's name, is just that."""
+    same = [item for item in everything if plain(item.id) == plain(name)]
+    return same or [
+        item for item in everything if plain(name) and item.run in {name, folder_name(name)}
+    ]
+
+
+def _beginning(everything: Sequence[Listed], prefix: str) -> list[Listed]:
+    """Conversations whose id begins so."""
+    return [
+        item for item in everything if plain(prefix) and plain(item.id).startswith(plain(prefix))
+    ]
+
+
+def _shown(matches: Sequence[Listed]) -> str:
+    """A few of several conversations, in words."""
+    shown = ", ".join(item.id for item in matches[:_SHOWN])
+    return shown if len(matches) <= _SHOWN else f"{shown} or {len(matches) - _SHOWN} more"

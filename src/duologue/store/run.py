@@ -1,0 +1,243 @@
+"""A run: one folder that holds the record of one execution.
+
+``experiment.toml`` says what was asked for, ``log-*.jsonl`` what happened, ``index.sqlite`` is a
+cache. One process at a time writes; any number read. This module does not know models.
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from duologue.core.event import Event, Record
+from duologue.errors import BusyError, RecordError, StoreError
+from duologue.store.chain import Head
+from duologue.store.segment import Clock, Segment, now, read
+
+SPEC_FILE = "experiment.toml"
+INDEX_FILE = "index.sqlite"
+_LOCK_FILE = "run.lock"
+_TRIES = 5
+_TRY_SECONDS = 0.005
+
+
+class Run:
+    """One run's folder."""
+
+    def __init__(self, path: Path) -> None:
+        """Look at ``path``; nothing is read yet."""
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        """The run's name: its folder's."""
+        return self.path.name
+
+    @classmethod
+    def create(cls, path: Path, asked: dict[str, Any]) -> "Run":
+        """Make a new run.
+
+        Args:
+            path: the folder to make; it must not be there.
+            asked: what was asked for, written as ``experiment.toml``.
+
+        Raises:
+            StoreError: the folder is there already, or cannot be made.
+        """
+        spec = tomli_w.dumps(asked).encode()
+        try:
+            path.mkdir(parents=True)
+            _write_whole(path / SPEC_FILE, spec)
+        except FileExistsError as error:
+            raise StoreError(
+                f"there is a run named {path.name!r} already in {path.parent}: "
+                "choose another --name"
+            ) from error
+        except OSError as error:
+            raise StoreError(
+                f"the run folder {path} cannot be made: {error.strerror}; give another --library"
+            ) from error
+        return cls(path)
+
+    def segments(self) -> list[Path]:
+        """The files of the log, in order."""
+        return sorted(self.path.glob("log-*.jsonl"))
+
+    def records(self) -> Iterator[Record]:
+        """Every readable record, segment after segment."""
+        for segment in self.segments():
+            yield from (line.record for line in read(segment) if line.record is not None)
+
+    def conversation(self, conv: str) -> list[Record]:
+        """The records of one conversation, in order.
+
+        Raises:
+            RecordError: one is missing, twice there, or cannot be read.
+        """
+        found: list[Record] = []
+        for segment in self.segments():
+            for line in (line for line in read(segment) if line.conv == conv):
+                if line.record is None:
+                    place = f"{segment.name}, line {line.number}"
+                    raise RecordError(f"{conv} is damaged at {place}: {line.problem}")
+                found.append(line.record)
+        return _in_order(conv, sorted(found, key=lambda record: record.seq))
+
+    def events(self, conv: str) -> list[Event]:
+        """The facts of one conversation, in order.
+
+        Raises:
+            RecordError: one is missing, twice there, or cannot be read.
+        """
+        return [record.event for record in self.conversation(conv)]
+
+    @contextmanager
+    def writing(self, clock: Clock = now) -> Iterator["Log"]:
+        """The run's log, open for appending by this process alone.
+
+        Raises:
+            BusyError: another process is writing to the run.
+            StoreError: the log cannot be opened, or was not synced at the end.
+        """
+        with self._locked():
+            log = Log(self, Segment(self.path / "log-1.jsonl", clock))
+            try:
+                yield log
+            finally:
+                log.close()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the run's lock; the system lets go of it even when the process is killed."""
+        path = self.path / _LOCK_FILE
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise _unlocked(path, error) from error
+        try:
+            try:
+                _seize(lock)
+            except BlockingIOError as error:
+                raise BusyError(_busy(self.name, lock)) from error
+            except OSError as error:
+                raise _unlocked(path, error) from error
+            yield
+        finally:
+            os.close(lock)
+
+    def busy(self) -> bool:
+        """Whether a process is writing to the run now."""
+        try:
+            lock = os.open(self.path / _LOCK_FILE, os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        else:
+            return False
+        finally:
+            os.close(lock)
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write a file in a new folder, or leave neither."""
+    try:
+        path.write_bytes(data)
+    except OSError:
+        path.unlink(missing_ok=True)
+        path.parent.rmdir()
+        raise
+
+
+def _seize(lock: int) -> None:
+    """Take the lock and write down who has it.
+
+    A reader that asks whether the run is busy holds it for some microseconds: hence the tries.
+    """
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if not tries_left:
+                raise
+            time.sleep(_TRY_SECONDS)
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, json.dumps({"pid": os.getpid(), "since": _minute()}).encode(), 0)
+
+
+def _unlocked(path: Path, error: OSError) -> StoreError:
+    """That the lock cannot be taken, and what a person can do."""
+    return StoreError(
+        f"{path} cannot be written: {error.strerror}. The record is untouched; make room or give "
+        "write permission, then try again"
+    )
+
+
+def _minute() -> str:
+    """The time for a person, to the second, with its zone."""
+    return datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+
+
+def _busy(name: str, lock: int) -> str:
+    """Who holds a run, as far as the lock file tells."""
+    try:
+        holder = json.loads(os.pread(lock, 4096, 0))
+        who = f"process {holder['pid']}, since {holder['since']}"
+    except (ValueError, KeyError, TypeError):
+        who = "another process"
+    return f"the run {name!r} is being written by {who}: wait for it, or stop it, then try again"
+
+
+def _in_order(conv: str, records: list[Record]) -> list[Record]:
+    """The records, if their numbers count up from 0."""
+    for place, record in enumerate(records):
+        if record.seq != place:
+            what = "is missing" if record.seq > place else "is there twice"
+            number = min(place, record.seq)
+            raise RecordError(f"{conv}: record {number} {what}; 'duologue verify' names the place")
+    return records
+
+
+class Log:
+    """The log of a run, for the one process that writes it."""
+
+    def __init__(self, run: Run, segment: Segment) -> None:
+        """Append to ``segment`` of ``run``."""
+        self._run = run
+        self._segment = segment
+        self._heads: dict[str, Head] = {}
+
+    def take_up(self, conv: str) -> list[Event]:
+        """The facts of a conversation that is to go on; the chain continues from them.
+
+        Raises:
+            RecordError: they are not whole.
+        """
+        records = self._run.conversation(conv)
+        if records:
+            self._heads[conv] = Head(len(records), records[-1].h)
+        return [record.event for record in records]
+
+    def append(self, conv: str, event: Event) -> Record:
+        """Write one event; when this returns, a killed process loses it no more.
+
+        Raises:
+            StoreError: the disk refused; nothing of the event is in the log.
+        """
+        record = self._segment.append(conv, event, self._heads.get(conv, Head()))
+        self._heads[conv] = Head(record.seq + 1, record.h)
+        return record
+
+    def close(self) -> None:
+        """Sync and let go of the segment."""
+        self._segment.close()

@@ -1,0 +1,229 @@
+"""The provider over an engine that is not there: what is refused, and what is kept."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from duologue.core.provider import Call, Completion, Delta, Finish, Seat
+from duologue.errors import (
+    BrokenStreamError,
+    ConfigurationError,
+    ContextFullError,
+    RequestRefusedError,
+)
+from duologue.providers.local.child import Child, RefusedError
+from duologue.providers.local.engine import Setup
+from duologue.providers.local.provider import LocalProvider, locate
+
+LAST = {
+    "content": "",
+    "stop": True,
+    "stop_type": "eos",
+    "truncated": False,
+    "tokens_evaluated": 9,
+    "tokens_predicted": 3,
+    "timings": {"cache_n": 7},
+    "model": "tiny",
+}
+
+
+class FakeChild(Child):
+    """An engine whose every answer is given beforehand; a token a character."""
+
+    def __init__(self, *events: dict[str, Any] | Exception) -> None:
+        self.setup = Setup("w", "tiny", "/nowhere", context=10, slots=1, threads=1, batch=1)
+        self.events = events
+        self.asked: list[dict[str, Any]] = []
+        self.erased: list[int] = []
+        self.closed = False
+
+    @property
+    def pid(self) -> int:
+        return 42
+
+    async def tokens(self, text: str, *, special: bool) -> tuple[int, ...]:
+        return tuple(ord(char) + 1000 * special for char in text)
+
+    async def erase(self, slot: int) -> None:
+        self.erased.append(slot)
+
+    async def complete(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        self.asked.append(body)
+        try:
+            for event in self.events:
+                if isinstance(event, Exception):
+                    raise event
+                yield event
+        finally:
+            self.closed = True
+
+
+def said(text: str) -> dict[str, Any]:
+    return {"content": text, "stop": False}
+
+
+def provider(child: FakeChild) -> LocalProvider:
+    seat = Seat("local", "tiny", "gguf", {"reuse": True})
+    return LocalProvider(seat, child, frozenset({"min_p", "top_k"}))
+
+
+def call(prompt: object = (("c", "<"), ("w", "hi")), key: str = "k", **more: object) -> Call:
+    body = {"model": "tiny", "sampling": {}, "prompt": prompt, "seed": 5, **more}
+    return Call(msgspec.json.encode(body), key)
+
+
+async def hear(child: FakeChild, call: Call) -> list[Delta | Completion]:
+    return [part async for part in provider(child).stream(call)]
+
+
+async def test_the_deltas_joined_are_the_text_and_the_engines_counts_are_the_usage() -> None:
+    *deltas, done = await hear(FakeChild(said("Hel"), said(""), said(" 🌙"), LAST), call())
+    assert deltas == [Delta("Hel"), Delta(" 🌙")]
+    assert isinstance(done, Completion)
+    assert (done.text, done.finish, done.finish_raw) == ("Hel 🌙", Finish.STOP, "eos")
+    assert (done.usage.input, done.usage.output, done.usage.cached) == (9, 3, 7)
+    assert done.served == "tiny"
+    assert done.first_token_s is not None
+
+
+@pytest.mark.parametrize(
+    ("raw", "truncated", "finish"),
+    [
+        ("eos", False, Finish.STOP),
+        ("word", False, Finish.STOP),
+        ("limit", False, Finish.LENGTH),
+        ("limit", True, Finish.CONTEXT_FULL),
+        ("none", False, Finish.UNKNOWN),
+    ],
+)
+async def test_the_engines_reasons_are_normalised_and_kept(
+    raw: str,
+    truncated: bool,  # noqa: FBT001 - a parameter of the test
+    finish: Finish,
+) -> None:
+    last = {**LAST, "stop_type": raw, "truncated": truncated}
+    (done,) = await hear(FakeChild(last), call())
+    assert isinstance(done, Completion)
+    assert (done.finish, done.finish_raw) == (finish, raw)
+
+
+async def test_what_was_declared_is_what_the_engine_is_asked() -> None:
+    child = FakeChild(LAST)
+    sampling = {
+        "temperature": 0.0,
+        "top_p": 0.9,
+        "max_tokens": 8,
+        "seed": 1,
+        "stop": ["x"],
+        "extra": {"min_p": 0.1},
+    }
+    await hear(child, call(sampling=sampling))
+    assert child.asked == [
+        {
+            "n_predict": 8,
+            "cache_prompt": True,
+            "temperature": 0.0,
+            "top_p": 0.9,
+            "stop": ["x"],
+            "min_p": 0.1,
+            "seed": 5,
+            "prompt": [ord("<") + 1000, ord("h"), ord("i")],
+            "id_slot": 0,
+        }
+    ]
+
+
+async def test_without_a_seed_or_a_limit_the_engine_draws_its_own_and_goes_on() -> None:
+    child = FakeChild(LAST)
+    await hear(child, call(seed=None))
+    assert "seed" not in child.asked[0]
+    assert child.asked[0]["n_predict"] == -1
+
+
+async def test_a_slot_is_erased_before_another_key_uses_it_and_only_then() -> None:
+    child = FakeChild(LAST)
+    seated = provider(child)
+    for key in ("a", "a", "b"):
+        async for _ in seated.stream(call(key=key)):
+            pass
+    assert child.erased == [0, 0]
+
+
+async def test_an_unknown_sampling_setting_is_refused_and_the_nearest_one_named() -> None:
+    with pytest.raises(RequestRefusedError, match=r"'min_q'; did you mean 'min_p'\?"):
+        await hear(FakeChild(LAST), call(sampling={"extra": {"min_q": 1}}))
+    with pytest.raises(RequestRefusedError, match=r"'prompt'$"):
+        await hear(FakeChild(LAST), call(sampling={"extra": {"prompt": "x"}}))
+
+
+@pytest.mark.parametrize("size", [10, 11])
+async def test_a_view_that_leaves_no_room_for_a_token_is_refused_before_anything_is_sent(
+    size: int,
+) -> None:
+    child = FakeChild(LAST)
+    with pytest.raises(ContextFullError, match=rf"{size} tokens leaves no room .+ 10 tokens"):
+        await hear(child, call([["w", "x" * size]]))
+    assert child.asked == []
+    await hear(child, call([["w", "x" * 9]]))
+
+
+@pytest.mark.parametrize("prompt", [[], [["w", ""]]])
+async def test_an_empty_view_is_refused(prompt: object) -> None:
+    with pytest.raises(RequestRefusedError, match="the view is empty"):
+        await hear(FakeChild(LAST), call(prompt))
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"{}", b"\xff", b'{"model":"m","sampling":{},"prompt":[["w","\\ud800"]]}']
+)
+async def test_a_body_that_is_no_request_is_refused(body: bytes) -> None:
+    with pytest.raises(RequestRefusedError, match="no request for the local engine"):
+        await hear(FakeChild(LAST), Call(body))
+
+
+async def test_a_refusal_in_mid_sentence_keeps_what_was_said() -> None:
+    refusal = RefusedError(b'{"error":{"message":"out of memory"}}')
+    with pytest.raises(RequestRefusedError, match="out of memory") as caught:
+        await hear(FakeChild(said("Once"), refusal), call())
+    assert caught.value.partial == "Once"
+
+
+@pytest.mark.parametrize("death", [OSError(), asyncio.IncompleteReadError(b"", 1), None])
+async def test_an_engine_that_dies_in_mid_sentence_breaks_the_stream(
+    death: Exception | None,
+) -> None:
+    events = (said("Once"),) if death is None else (said("Once"), death)
+    with pytest.raises(BrokenStreamError, match="process 42") as caught:
+        await hear(FakeChild(*events), call())
+    assert caught.value.partial == "Once"
+
+
+async def test_closing_the_stream_closes_the_engines_and_frees_the_slot() -> None:
+    child = FakeChild(said("a"), said("b"), LAST)
+    seated = provider(child)
+    stream = seated.stream(call())
+    assert await anext(stream) == Delta("a")
+    await stream.aclose()
+    assert child.closed
+    assert len([part async for part in seated.stream(call())]) == 3
+
+
+def test_a_file_is_located_by_its_path_and_must_be_a_gguf_file(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.gguf", tmp_path / "bad.gguf"
+    good.write_bytes(b"GGUF....")
+    bad.write_bytes(b"PK\x03\x04")
+    assert locate(str(good)) == ("good", good)
+    with pytest.raises(ConfigurationError, match="is not a GGUF file"):
+        locate(str(bad))
+    with pytest.raises(ConfigurationError, match="there is no file"):
+        locate(str(tmp_path / "none.gguf"))
+
+
+def test_a_bare_name_is_a_known_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DUOLOGUE_MODELS", str(tmp_path))
+    with pytest.raises(ConfigurationError, match="no local model named 'nonesuch'"):
+        locate("nonesuch")

@@ -1,0 +1,240 @@
+"""Hypothesis strategies for specs, nasty texts, scripts and whole histories.
+
+Also the few fakes with which a conversation is held in a test: nothing here touches a disk.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
+
+import msgspec
+from hypothesis import strategies as st
+
+from duologue.conversation import converse
+from duologue.core import spec as s
+from duologue.core.event import Event
+from duologue.core.message import Message, Origin
+from duologue.core.provider import Call, Completion, Delta, Finish, Provider, Seat
+from duologue.errors import (
+    BrokenStreamError,
+    ContextFullError,
+    OverloadError,
+    ProviderError,
+    RateLimitError,
+)
+from duologue.providers.scripted import Reply, Scripted
+
+SENTINEL = "[END]"
+PHRASE = "full stop"
+FRAMES = {
+    "bos": "<|im_start|>",
+    "system": ["<|im_start|>system\n", "<|im_end|>\n"],
+    "user": ["<|im_start|>user\n", "<|im_end|>\n"],
+    "assistant": ["<|im_start|>assistant\n", "<|im_end|>\n"],
+}
+
+_NASTY = (
+    "", " ", "\n", "\r\n", "\t", "\u200b", "\ufeff\u2060", "\u3164", "\u2800\ufe0f", "\x00",
+    "a", "Zoë", "\u0301", "👩\u200d👩\u200d👧", "\U0010ffff", "\\", '"', "'", "]}", ":", "Ada:",
+    "<|im_end|>", "<|im_start|>assistant\n", "---", "### Ben", "```", "~~~", "> ", "    ", "\t",
+    SENTINEL, "*[End]*", f"\n{SENTINEL}\n", PHRASE,
+)  # fmt: skip
+
+
+def _join(pieces: list[str]) -> str:
+    return "".join(pieces)
+
+
+def texts(max_pieces: int = 4) -> st.SearchStrategy[str]:
+    """Words with what breaks parsers, encoders and terminals."""
+    characters = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+    return st.lists(st.sampled_from(_NASTY) | characters, max_size=max_pieces).map(_join)
+
+
+def names() -> st.SearchStrategy[str]:
+    """Display names, odd ones among them."""
+    odd = ("Ada", "Ben", "ada", "A/1", "A/1/0", "O'Neil", 'q"', "Ada:", "\\", " ", "😀", "\u200b")
+    return st.sampled_from(odd) | texts(2).filter(bool)
+
+
+_LINES = st.builds(
+    s.Line,
+    author=names(),
+    text=texts(),
+    origin=st.sampled_from(["opening", "scenario"]),
+)
+_SAMPLING = st.builds(
+    s.Sampling,
+    temperature=st.none() | st.floats(0, 2),
+    top_p=st.none() | st.floats(0, 1),
+    max_tokens=st.none() | st.integers(1, 2048),
+    seed=st.none() | st.integers(-(2**63), 2**63 - 1),
+    stop=st.lists(texts(1), max_size=2).map(tuple),
+    extra=st.dictionaries(texts(1), st.none() | st.booleans() | st.integers(-9, 9), max_size=2),
+)
+
+
+@st.composite
+def seats(draw: st.DrawFn, name: str) -> s.Participant:
+    """A participant of that name."""
+    return s.Participant(
+        name,
+        f"scripted:{draw(texts(1))}",
+        system=draw(st.none() | texts()),
+        framing=draw(st.sampled_from(s.Framing)),
+        sampling=draw(_SAMPLING),
+        private=tuple(draw(st.lists(_LINES, max_size=2))),
+    )
+
+
+def orders(named: tuple[str, ...]) -> st.SearchStrategy[s.Order]:
+    """Every kind of order for these seats."""
+    some = st.sampled_from(named)
+    return st.one_of(
+        st.builds(s.RoundRobin, first=st.none() | some),
+        st.builds(s.Shuffled, seed=st.integers(-(2**63), 2**63 - 1)),
+        st.builds(s.Sequence, names=st.lists(some, min_size=1, max_size=5).map(tuple)),
+    )
+
+
+@st.composite
+def endings(draw: st.DrawFn) -> tuple[s.Ending, ...]:
+    """A cap, and whatever other rules."""
+    exits = st.builds(
+        s.Exit,
+        sentinel=st.sampled_from([SENTINEL, "bye", "**over**"]),
+        rule=st.sampled_from(s.ExitRule),
+        within=st.integers(1, 4),
+    )
+    others = st.one_of(
+        exits, st.just(s.StopPhrase(PHRASE)), st.builds(s.SilenceCap, turns=st.integers(1, 3))
+    )
+    cap = s.TurnCap(draw(st.integers(1, 9)))
+    return tuple(draw(st.permutations([cap, *draw(st.lists(others, max_size=3))])))
+
+
+@st.composite
+def specs(draw: st.DrawFn, max_seats: int = 4) -> s.ConversationSpec:
+    """A conversation of one to four seats."""
+    named = tuple(draw(st.lists(names(), min_size=1, max_size=max_seats, unique=True)))
+    authors = st.sampled_from(named) | names()
+    lines = st.builds(msgspec.structs.replace, _LINES, author=authors)
+    return s.ConversationSpec(
+        participants=tuple(draw(seats(name)) for name in named),
+        opening=tuple(draw(st.lists(lines, max_size=3))),
+        order=draw(orders(named)),
+        ending=draw(endings()),
+        told=draw(st.none() | texts(2)),
+        labels=draw(st.sampled_from(s.Labels)),
+        seed=draw(st.none() | st.integers(-(2**63), 2**63 - 1)),
+    )
+
+
+_FINISHES = st.sampled_from([Finish.STOP] * 5 + list(Finish))
+_KINDS: tuple[type[ProviderError], ...] = (
+    OverloadError,
+    ContextFullError,
+    BrokenStreamError,
+    RateLimitError,
+)
+
+
+@st.composite
+def errors(draw: st.DrawFn) -> ProviderError:
+    """A provider's error with everything that it can carry."""
+    kind = draw(st.sampled_from(_KINDS))
+    wait = draw(st.none() | st.floats(0, 60))
+    return kind(draw(texts(1)), partial=draw(texts(2)), wait_s=wait)
+
+
+def scripts() -> st.SearchStrategy[list[str | Reply | ProviderError]]:
+    """What one participant will say, failures included."""
+    replies = st.builds(
+        Reply, texts(), finish=_FINISHES, reasoning=st.none() | st.sampled_from(["", "hmm", "\n"])
+    )
+    spoken = texts() | st.sampled_from([SENTINEL, "bye", "**over**", "", "\u200b", PHRASE])
+    return st.lists(st.one_of(spoken, spoken, spoken, replies, errors()), min_size=1, max_size=4)
+
+
+class Cast(msgspec.Struct, frozen=True):
+    """A spec and what everybody will say: whoever asks for ``providers`` gets fresh ones."""
+
+    spec: s.ConversationSpec
+    scripts: dict[str, list[str | Reply | ProviderError]]
+    dialects: dict[str, Seat]
+
+    def providers(self) -> dict[str, Provider]:
+        """Everybody, as if in a new process."""
+        return {
+            name: Spoken(replies, self.dialects[name]) for name, replies in self.scripts.items()
+        }
+
+
+class Spoken(Scripted):
+    """A script that is spoken in any dialect: the length of the body chooses the reply."""
+
+    def __init__(self, replies: Sequence[str | Reply | ProviderError], seat: Seat) -> None:
+        super().__init__(replies)
+        self.seat = seat
+
+    async def stream(self, call: Call) -> AsyncGenerator[Delta | Completion, None]:
+        """What is due for this very body, as with a model at temperature 0."""
+        reply = self._replies[len(call.body) % len(self._replies)]
+        if isinstance(reply, ProviderError):
+            raise reply
+        if reply.text:
+            yield Delta(reply.text)
+        yield Completion(reply.text, reply.finish, reasoning=reply.reasoning)
+
+
+@st.composite
+def casts(draw: st.DrawFn, max_seats: int = 4) -> Cast:
+    """A conversation that can be held, in either dialect."""
+    spec = draw(specs(max_seats))
+    dialects = {
+        name: draw(
+            st.sampled_from(
+                [Seat("scripted", name), Seat("local", name, "gguf", {"frames": FRAMES})]
+            )
+        )
+        for name in spec.names()
+    }
+    return Cast(spec, {name: draw(scripts()) for name in spec.names()}, dialects)
+
+
+def injections(named: tuple[str, ...]) -> st.SearchStrategy[Message]:
+    """Words for a branch, perhaps for some ears only."""
+    origins = [origin for origin in Origin if origin is not Origin.MODEL]
+    ears = st.none() | st.lists(st.sampled_from(named), unique=True).map(tuple)
+    authors = st.sampled_from(named) | names()
+    return st.builds(Message, authors, texts(), st.sampled_from(origins), ears)
+
+
+async def facts(
+    spec: s.ConversationSpec, providers: Mapping[str, Provider], history: Iterable[Event] = ()
+) -> list[Event]:
+    """The facts that a conversation adds to a history."""
+    async with aclosing(converse(spec, providers, history)) as items:
+        return [item async for item in items if not isinstance(item, Delta)]
+
+
+def hold(
+    spec: s.ConversationSpec, providers: Mapping[str, Provider], history: Iterable[Event] = ()
+) -> list[Event]:
+    """``facts``, without an event loop of one's own."""
+    return asyncio.run(facts(spec, providers, history))
+
+
+def pair(*ending: s.Ending, **changes: object) -> s.ConversationSpec:
+    """Ada and Ben, who end after six messages or as told."""
+    capped = any(isinstance(rule, s.TurnCap) for rule in ending)
+    plain = s.ConversationSpec(
+        (s.Participant("Ada", "scripted:a"), s.Participant("Ben", "scripted:b")),
+        ending=ending if capped else (*ending, s.TurnCap(6)),
+    )
+    return msgspec.structs.replace(plain, **changes)
+
+
+def scripted(**lines: Sequence[str | Reply | ProviderError]) -> dict[str, Provider]:
+    """Scripts by name."""
+    return {name: Scripted(said, name) for name, said in lines.items()}

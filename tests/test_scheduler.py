@@ -1,0 +1,177 @@
+"""Laws 1 and 5, through the one function that writes conversations down."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from duologue.core.event import Event, Record, TurnCompleted, TurnStarted
+from duologue.core.provider import Delta
+from duologue.core.state import fold
+from duologue.core.transcript import Mark, Transcript, transcript
+from duologue.errors import ConfigurationError, StoreError
+from duologue.scheduler import record
+from duologue.store.run import Run
+from duologue.verify import verify
+from recording import (
+    CONV,
+    PAIR,
+    TRIO,
+    Play,
+    folder,
+    hold,
+    log_of,
+    play,
+    scratch,
+    ticking,
+    unsynced,
+    unwatched,
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_waiting() -> Iterator[None]:
+    with unsynced():
+        yield
+
+
+async def test_every_fact_is_in_the_log_before_the_loop_goes_on(tmp_path: Path) -> None:
+    run = folder(tmp_path / "run")
+    on_disk: list[int] = []
+    seen: list[Record | Delta] = []
+
+    def watch(item: Record | Delta) -> None:
+        seen.append(item)
+        on_disk.append(log_of(run).read_bytes().count(b"\n"))
+
+    with run.writing(ticking()) as log:
+        await record(log, CONV, PAIR.spec, PAIR.cast(), watch=watch)
+    records = [item for item in seen if isinstance(item, Record)]
+    assert [item.event for item in records] == await PAIR.events()
+    assert records == run.conversation(CONV)
+    written = 0
+    for item, lines in zip(seen, on_disk, strict=True):
+        written += isinstance(item, Record)
+        assert lines == written
+    assert any(isinstance(item, Delta) for item in seen)
+
+
+async def test_a_conversation_that_ended_is_left_as_it_is(tmp_path: Path) -> None:
+    run = folder(tmp_path / "run")
+    await hold(run, TRIO)
+    before = log_of(run).read_bytes()
+    await hold(run, TRIO)
+    assert log_of(run).read_bytes() == before
+
+
+async def test_a_cast_that_does_not_fit_leaves_no_trace(tmp_path: Path) -> None:
+    run = folder(tmp_path / "run")
+    with run.writing() as log, pytest.raises(ConfigurationError, match="'Bo'"):
+        cast = {"Ada": PAIR.cast()["Ada"]}
+        await record(log, CONV, PAIR.spec, cast, watch=unwatched)
+    assert log_of(run).read_bytes() == b""
+
+
+async def test_a_disk_that_refuses_stops_the_conversation_with_what_it_has(tmp_path: Path) -> None:
+    run = folder(tmp_path / "run")
+
+    def watch(item: Record | Delta) -> None:
+        if isinstance(item, Record) and item.seq == 4:
+            raise StoreError("the disk is full")
+
+    with run.writing(ticking()) as log, pytest.raises(StoreError, match="full"):
+        await record(log, CONV, PAIR.spec, PAIR.cast(), watch=watch)
+    assert run.events(CONV) == (await PAIR.events())[:5]
+
+
+@pytest.mark.parametrize("what", [PAIR, TRIO], ids=["two seats", "three seats"])
+async def test_a_log_cut_at_any_byte_resumes_to_the_same_end(what: Play) -> None:
+    whole = await what.events()
+    with scratch() as run:
+        await hold(run, what)
+        data = log_of(run).read_bytes()
+        assert data.count(b"\n") == len(whole) > 7
+        for cut in range(len(data) + 1):
+            await _resume(run, what, data[:cut], whole)
+
+
+async def _resume(run: Run, what: Play, left: bytes, whole: list[Event]) -> None:
+    """Put the run into the state in which a kill could have left it, go on, and compare."""
+    for path in run.path.glob("*"):
+        path.unlink()
+    log_of(run).write_bytes(left)
+    lines, _, torn = left.rpartition(b"\n")
+    kept = left[: len(left) - len(torn)]
+    with run.writing(ticking()) as log:
+        assert log_of(run).read_bytes() == kept
+        assert _aside(run) == ({f"log-1.jsonl.torn-{len(kept)}": torn} if torn else {})
+        history = log.take_up(CONV)
+        assert history == whole[: len(lines.split(b"\n")) if kept else 0]
+        await record(log, CONV, what.spec, what.cast(), history=history, watch=unwatched)
+    events = run.events(CONV)
+    assert log_of(run).read_bytes().startswith(kept)
+    assert fold(events) == fold(whole)
+    assert _read(events) == _read(whole)
+    assert _turns(events) == _turns(whole)
+    proof = verify(run)
+    assert proof.faults == ()
+    assert proof.unfinished == 0
+    assert proof.records == len(events)
+    assert proof.requests == sum(isinstance(event, TurnStarted) for event in events)
+    assert proof.torn == tuple(_aside(run))
+
+
+def _aside(run: Run) -> dict[str, bytes]:
+    """What was set aside, byte for byte."""
+    return {path.name: path.read_bytes() for path in run.path.glob("*.torn-*")}
+
+
+def _turns(events: list[Event]) -> list[tuple[int, str]]:
+    """What was said in which turn, as often as the log says so."""
+    return [(item.turn, item.message.text) for item in events if isinstance(item, TurnCompleted)]
+
+
+def _read(events: list[Event]) -> tuple[object, ...]:
+    """The transcript without the mark that an interrupted turn rightly carries."""
+    found = transcript(events)
+    return (found.status, found.pending, found.names, [_marks(found, n) for n in _places(found)])
+
+
+def _places(found: Transcript) -> range:
+    return range(len(found.spoken))
+
+
+def _marks(found: Transcript, number: int) -> tuple[object, list[Mark]]:
+    spoken = found.spoken[number]
+    return spoken.entry, [mark for mark in spoken.marks if mark.kind != "interrupted"]
+
+
+async def test_an_interruption_is_marked_and_nothing_else_is(tmp_path: Path) -> None:
+    run = folder(tmp_path / "run")
+    await hold(run, PAIR)
+    data = log_of(run).read_bytes()
+    started = [at for at, line in enumerate(data.split(b"\n")) if b'"turn_started"' in line]
+    cut = b"\n".join(data.split(b"\n")[: started[1] + 1]) + b"\n"
+    log_of(run).write_bytes(cut)
+    await hold(run, PAIR)
+    marked = [
+        (item.entry.turn, mark.text)
+        for item in transcript(run.events(CONV)).spoken
+        for mark in item.marks
+        if mark.kind == "interrupted"
+    ]
+    assert marked == [(3, "interrupted: this turn was started 2 times")]
+
+
+async def test_the_log_grows_in_proportion_to_the_turns() -> None:
+    sizes, longest = {}, {}
+    for turns in (50, 100, 200):
+        with scratch() as run:
+            await hold(run, play({"Ada": ("a" * 200,), "Bo": ("b" * 200,)}, turns))
+            data = log_of(run).read_bytes()
+        sizes[turns] = len(data)
+        longest[turns] = max(map(len, data.split(b"\n")[1:]))
+    first, second = sizes[100] - sizes[50], sizes[200] - sizes[100]
+    # Numbers of three digits instead of two are all that may be added.
+    assert second == pytest.approx(2 * first, rel=0.01)
+    assert longest[200] - longest[50] <= 4
