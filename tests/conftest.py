@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, settings
 
 _SLOW = [HealthCheck.too_slow]
 settings.register_profile(
-    "dev", max_examples=60, deadline=None, database=None, suppress_health_check=_SLOW
+    "dev", max_examples=25, deadline=None, database=None, suppress_health_check=_SLOW
 )
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True)
 settings.register_profile("thorough", settings.get_profile("dev"), max_examples=1500)

@@ -13,7 +13,6 @@ import pytest
 
 from duologue.conversation import converse
 from duologue.core.event import Event, Record
-from duologue.core.message import Origin
 from duologue.core.provider import Delta
 from duologue.core.spec import (
     ConversationSpec,
@@ -74,13 +73,13 @@ def play(
 # Words that a careless store would break: newlines, quotes, controls, silence, look-alike JSON.
 PAIR = play(
     {
-        "Ada": ('"quoted" \\u0041 {"h":"0"}', "\u200b"),
-        "Bo": ("two\nlines\u2028 and a\ttab \0 end", Reply("世界 🌊", reasoning="hm")),
+        "Ada": ('\u200b"quoted" \\u0041 {"h":"0"}',),
+        "Bo": ("two\nlines\u2028 and a\ttab \0 end", Reply("", reasoning="世 hm")),
     },
     4,
 )
 _TRIO = play(
-    {"Ada": ("[END]",), "Bo": ("", "[End]"), "Cy": ("Zoë said <|im_end|>", "*[END]*")},
+    {"Ada": ("[END]",), "Bo": ("<|im_end|> Zoë\n[End]",), "Cy": ("世界 🌊\n\n*[END]*",)},
     6,
     ending=(Exit(rule=ExitRule.MUTUAL),),
 )
@@ -96,7 +95,7 @@ TRIO = msgspec.structs.replace(
                 "scripted:Cy",
                 system="Be brief.",
                 framing=Framing.SCRIPT,
-                private=(Line("Cy", "a secret", origin=Origin.SCENARIO),),
+                private=(Line("Cy", "a secret"),),
             ),
         ),
     ),

@@ -6,6 +6,7 @@ Also the few fakes with which a conversation is held in a test: nothing here tou
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from random import Random
 
 import msgspec
 from hypothesis import strategies as st
@@ -27,11 +28,11 @@ from duologue.providers.scripted import Reply, Scripted
 SENTINEL = "[END]"
 PHRASE = "full stop"
 FRAMES = {
-    "bos": "<|im_start|>",
     "system": ["<|im_start|>system\n", "<|im_end|>\n"],
     "user": ["<|im_start|>user\n", "<|im_end|>\n"],
     "assistant": ["<|im_start|>assistant\n", "<|im_end|>\n"],
 }
+LOCAL = Seat("local", "tiny", "gguf", {"bos": "<s>", "frames": FRAMES})
 
 _NASTY = (
     "", " ", "\n", "\r\n", "\t", "\u200b", "\ufeff\u2060", "\u3164", "\u2800\ufe0f", "\x00",
@@ -41,20 +42,22 @@ _NASTY = (
 )  # fmt: skip
 
 
-def _join(pieces: list[str]) -> str:
-    return "".join(pieces)
+_MIXED = tuple(
+    "".join(Random(number).choices(_NASTY, k=number % 4 + 1))  # noqa: S311 - the same pool always
+    for number in range(400)
+)
 
 
-def texts(max_pieces: int = 4) -> st.SearchStrategy[str]:
-    """Words with what breaks parsers, encoders and terminals."""
-    characters = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
-    return st.lists(st.sampled_from(_NASTY) | characters, max_size=max_pieces).map(_join)
+def texts() -> st.SearchStrategy[str]:
+    """Words with what breaks parsers, encoders and terminals; cheap to draw."""
+    characters = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
+    return st.sampled_from(("", " ", "a", *_NASTY, *_MIXED)) | characters
 
 
 def names() -> st.SearchStrategy[str]:
     """Display names, odd ones among them."""
     odd = ("Ada", "Ben", "ada", "A/1", "A/1/0", "O'Neil", 'q"', "Ada:", "\\", " ", "😀", "\u200b")
-    return st.sampled_from(odd) | texts(2).filter(bool)
+    return st.sampled_from(odd) | texts().filter(bool)
 
 
 _LINES = st.builds(
@@ -69,8 +72,8 @@ _SAMPLING = st.builds(
     top_p=st.none() | st.floats(0, 1),
     max_tokens=st.none() | st.integers(1, 2048),
     seed=st.none() | st.integers(-(2**63), 2**63 - 1),
-    stop=st.lists(texts(1), max_size=2).map(tuple),
-    extra=st.dictionaries(texts(1), st.none() | st.booleans() | st.integers(-9, 9), max_size=2),
+    stop=st.lists(texts(), max_size=2).map(tuple),
+    extra=st.dictionaries(texts(), st.none() | st.booleans() | st.integers(-9, 9), max_size=2),
 )
 
 
@@ -79,10 +82,10 @@ def seats(draw: st.DrawFn, name: str) -> s.Participant:
     """A participant of that name."""
     return s.Participant(
         name,
-        f"scripted:{draw(texts(1))}",
+        f"scripted:{draw(texts())}",
         system=draw(st.none() | texts()),
         framing=draw(st.sampled_from(s.Framing)),
-        sampling=draw(_SAMPLING),
+        sampling=draw(st.just(s.Sampling()) | _SAMPLING),
         private=tuple(draw(st.lists(_LINES, max_size=2))),
     )
 
@@ -124,7 +127,7 @@ def specs(draw: st.DrawFn, max_seats: int = 4) -> s.ConversationSpec:
         opening=tuple(draw(st.lists(lines, max_size=3))),
         order=draw(orders(named)),
         ending=draw(endings()),
-        told=draw(st.none() | texts(2)),
+        told=draw(st.none() | texts()),
         labels=draw(st.sampled_from(s.Labels)),
         seed=draw(st.none() | st.integers(-(2**63), 2**63 - 1)),
     )
@@ -144,7 +147,7 @@ def errors(draw: st.DrawFn) -> ProviderError:
     """A provider's error with everything that it can carry."""
     kind = draw(st.sampled_from(_KINDS))
     wait = draw(st.none() | st.floats(0, 60))
-    return kind(draw(texts(1)), partial=draw(texts(2)), wait_s=wait)
+    return kind(draw(texts()), partial=draw(texts()), wait_s=wait)
 
 
 def scripts() -> st.SearchStrategy[list[str | Reply | ProviderError]]:
@@ -192,12 +195,7 @@ def casts(draw: st.DrawFn, max_seats: int = 4) -> Cast:
     """A conversation that can be held, in either dialect."""
     spec = draw(specs(max_seats))
     dialects = {
-        name: draw(
-            st.sampled_from(
-                [Seat("scripted", name), Seat("local", name, "gguf", {"frames": FRAMES})]
-            )
-        )
-        for name in spec.names()
+        name: draw(st.sampled_from([Seat("scripted", name), LOCAL])) for name in spec.names()
     }
     return Cast(spec, {name: draw(scripts()) for name in spec.names()}, dialects)
 

@@ -1,1 +1,105 @@
-"""duologue: a laboratory for conversations between language models."""
+"""duologue: a laboratory for conversations between language models.
+
+    import duologue
+
+    spec = duologue.ConversationSpec(
+        participants=(
+            duologue.Participant("Ada", "smollm2-135m"),
+            duologue.Participant("Ben", "qwen2.5-coder-0.5b"),
+        ),
+        ending=(duologue.TurnCap(12),),
+    )
+    print(duologue.run(spec).id)
+
+Layers, each importing only what stands below it: ``cli``, ``api``, ``formats`` and ``verify``,
+``scheduler`` and ``replaying``, ``conversation`` and ``providers`` and ``store``, ``core``,
+``errors``. The names below are the public surface; they are imported when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from duologue.api import Change, Recorded, branch, converse, go_on, hold, run
+    from duologue.core.event import Event
+    from duologue.core.message import Message, Origin
+    from duologue.core.provider import Completion, Delta, Provider
+    from duologue.core.spec import (
+        ConversationSpec,
+        Exit,
+        Framing,
+        Line,
+        Participant,
+        RoundRobin,
+        Sampling,
+        Sequence,
+        Shuffled,
+        SilenceCap,
+        StopPhrase,
+        TurnCap,
+    )
+    from duologue.core.transcript import Transcript, transcript
+    from duologue.errors import DuologueError
+    from duologue.providers.scripted import Scripted
+    from duologue.store.library import Library
+
+__all__ = [
+    "Change",
+    "Completion",
+    "ConversationSpec",
+    "Delta",
+    "DuologueError",
+    "Event",
+    "Exit",
+    "Framing",
+    "Library",
+    "Line",
+    "Message",
+    "Origin",
+    "Participant",
+    "Provider",
+    "Recorded",
+    "RoundRobin",
+    "Sampling",
+    "Scripted",
+    "Sequence",
+    "Shuffled",
+    "SilenceCap",
+    "StopPhrase",
+    "Transcript",
+    "TurnCap",
+    "branch",
+    "converse",
+    "go_on",
+    "hold",
+    "run",
+    "transcript",
+]
+
+_HOMES = {
+    "duologue.api": ("Change", "Recorded", "branch", "converse", "go_on", "hold", "run"),
+    "duologue.core.event": ("Event",),
+    "duologue.core.message": ("Message", "Origin"),
+    "duologue.core.provider": ("Completion", "Delta", "Provider"),
+    "duologue.core.spec": (
+        *("ConversationSpec", "Exit", "Framing", "Line", "Participant", "RoundRobin", "Sampling"),
+        *("Sequence", "Shuffled", "SilenceCap", "StopPhrase", "TurnCap"),
+    ),
+    "duologue.core.transcript": ("Transcript", "transcript"),
+    "duologue.errors": ("DuologueError",),
+    "duologue.providers.scripted": ("Scripted",),
+    "duologue.store.library": ("Library",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its home, when it is first used: ``--help`` must stay quick."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'duologue' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return __all__

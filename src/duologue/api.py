@@ -5,8 +5,9 @@ here. The command line is a thin layer over this module. It knows nothing about 
 """
 
 import os
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import AsyncExitStack, aclosing
+import shutil
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, suppress
 from pathlib import Path
 
 import msgspec
@@ -14,21 +15,23 @@ from msgspec.structs import replace
 
 from duologue.conversation import converse as _converse
 from duologue.core.branch import branch as _branch
-from duologue.core.event import Event, Record
+from duologue.core.event import EndReason, Event, Record
 from duologue.core.ids import ID_BYTES, speakable
 from duologue.core.message import Message
 from duologue.core.provider import Delta, Provider
 from duologue.core.spec import ConversationSpec, Ending, TurnCap, check
-from duologue.core.specfile import Asked, document
+from duologue.core.specfile import Asked, document, read
 from duologue.core.state import fold
 from duologue.core.transcript import Transcript, transcript
-from duologue.errors import ConfigurationError
+from duologue.errors import ConfigurationError, StoreError, UnknownIdError
 from duologue.formats.crossing import IMPORTED_MODEL, take_in
 from duologue.providers.registry import seated
 from duologue.replaying import replay as _replay
 from duologue.scheduler import Watch, record
-from duologue.store.library import Library
-from duologue.store.run import Run
+from duologue.store.library import Library, folder_name
+from duologue.store.run import SPEC_FILE, Run
+
+_CORNER = ".new"
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -99,13 +102,42 @@ async def hold(
     async with AsyncExitStack() as stack:
         if providers is None:
             providers = await stack.enter_async_context(seated(check(asked.spec)))
-        run = library.create(asked.name or conv, document(asked))
+        made = _settle(library, asked, conv)
         try:
-            with run.writing() as log:
+            with made.writing() as log:
                 await record(log, conv, asked.spec, providers, watch=watch)
         finally:
-            library.tidy(run)
-    return recorded(run, conv)
+            library.tidy(made)
+    return recorded(made, conv)
+
+
+def _settle(library: Library, asked: Asked, conv: str, facts: Sequence[Event] = ()) -> Run:
+    """A new run that holds ``facts``, all of them or none: whoever is killed leaves no half.
+
+    It is made in a corner of the library where nobody looks, and moved to its place when whole.
+
+    Raises:
+        StoreError: there is such a run already, or the disk refused; nothing is left behind.
+    """
+    place = library.path / folder_name(asked.name or conv)
+    if os.path.lexists(place):
+        raise StoreError(
+            f"there is a run named {place.name!r} already in {library.path}: choose another --name"
+        )
+    corner = Library(library.path / _CORNER)
+    made = corner.create(conv, document(asked))
+    try:
+        with made.writing() as log:
+            for event in facts:
+                log.append(conv, event)
+        made.path.rename(place)
+    except OSError as error:
+        raise StoreError(f"the run folder {place} cannot be made: {error.strerror}") from error
+    finally:
+        shutil.rmtree(made.path, ignore_errors=True)
+        with suppress(OSError):  # somebody else is making a run
+            corner.path.rmdir()
+    return Run(place)
 
 
 def run(
@@ -135,6 +167,8 @@ async def go_on(
 ) -> Recorded:
     """Go on with a conversation that was interrupted, or that failed.
 
+    One that was stopped before its first record is begun, as its run's ``experiment.toml`` asks.
+
     Args:
         library: where it is.
         prefix: the beginning of its id, or its run's name.
@@ -145,15 +179,57 @@ async def go_on(
         ConfigurationError: its models are not what they were; nothing was written.
         BusyError: another process is writing the run.
     """
-    found, conv = library.find(prefix)
+    found, conv = _located(library, prefix)
     async with AsyncExitStack() as stack:
         log = stack.enter_context(found.writing())
         history = log.take_up(conv)
-        spec = fold(history).begun().spec
+        spec = fold(history).begun().spec if history else _asked(found).spec
         if providers is None:
             providers = await stack.enter_async_context(seated(spec))
         await record(log, conv, spec, providers, history=history, watch=watch)
     return recorded(found, conv)
+
+
+def unfinished(library: Library, prefix: str) -> ConversationSpec:
+    """What a conversation that can be gone on with was begun, or is to begin, with.
+
+    Raises:
+        ConfigurationError: it is over.
+        UnknownIdError: nothing, or more than one thing, answers to ``prefix``.
+    """
+    found, conv = _located(library, prefix)
+    events = found.events(conv)
+    if not events:
+        return _asked(found).spec
+    state = fold(events)
+    count = len(state.entries)
+    if state.ended is not None and state.ended.reason is not EndReason.ERROR:
+        raise ConfigurationError(
+            f"{conv} is over ({state.ended.reason.value}): 'duologue branch {conv} --at {count} "
+            f"--turns {count + 10}' goes on from its end"
+        )
+    return state.begun().spec
+
+
+def _located(library: Library, prefix: str) -> tuple[Run, str]:
+    """The run and the id of a conversation, or of one that is still to begin.
+
+    A process that is killed between making its run and writing the first record leaves a run
+    without a conversation, which only its name can find.
+    """
+    try:
+        return library.find(prefix)
+    except UnknownIdError:
+        left = Run(library.path / folder_name(prefix))
+        if not (left.path / SPEC_FILE).is_file() or any(left.records()):
+            raise
+        return left, left.name if _asked(left).name is None else new_id()
+
+
+def _asked(found: Run) -> Asked:
+    """What was asked for when a run was made."""
+    file = found.path / SPEC_FILE
+    return read(file.read_text("utf-8"), str(file))
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -206,10 +282,11 @@ async def branch(
         seats = {name: providers[name].seat for name in spec.names()}
         history = _branch(events, parent, at, spec=spec, seats=seats, say=change.say)
         begun = fold(history).begun().spec
-        made = library.create(change.name or conv, document(Asked(change.name, begun)))
+        made = _settle(library, Asked(change.name, begun), conv, history)
         with made.writing() as log:
-            for event in history:
-                watch(log.append(conv, event))
+            log.take_up(conv)
+            for inherited in made.conversation(conv):
+                watch(inherited)
             await record(log, conv, begun, providers, history=history, watch=watch)
     return recorded(made, conv)
 
@@ -295,14 +372,15 @@ def bring_in(
         data = file.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from error
-    events = take_in(data, file.name, form)
+    events = take_in(data, _escaped(file.name), form)
     conv = new_id()
-    spec = fold(events).begun().spec
-    made = library.create(name or f"{file.stem}-{conv}", document(Asked(name, spec)))
-    with made.writing() as log:
-        for event in events:
-            log.append(conv, event)
-    return recorded(made, conv)
+    asked = Asked(name or f"{_escaped(file.stem)}-{conv}", fold(events).begun().spec)
+    return recorded(_settle(library, asked, conv, events), conv)
+
+
+def _escaped(name: str) -> str:
+    """A file's name as text that can be written down: a byte that is not UTF-8 as its escape."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def recorded(found: Run, conv: str) -> Recorded:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 
 import msgspec
+from msgspec.structs import replace
 
 from duologue.core.ending import due
 from duologue.core.event import (
@@ -70,6 +71,7 @@ async def converse(
     if state.started is None:
         start = ConversationStarted(check(spec), _seats(spec, providers))
         state = apply(state, start)
+        _rehearse(state)
         yield start
     if state.ended is not None and state.ended.reason is not EndReason.ERROR:
         return
@@ -92,6 +94,12 @@ def _seats(spec: ConversationSpec, providers: Mapping[str, Provider]) -> dict[st
     return {name: _provider(providers, name).seat for name in spec.names()}
 
 
+def _rehearse(state: State) -> None:
+    """Make everybody's first request: what a dialect cannot say is refused before the start."""
+    for name, seat in state.begun().seats.items():
+        encode(seat, view(state, name))
+
+
 def _provider(providers: Mapping[str, Provider], name: str) -> Provider:
     """Who answers for ``name``."""
     try:
@@ -109,7 +117,7 @@ def _refuse_other_seats(started: ConversationStarted, providers: Mapping[str, Pr
             raise ConfigurationError(
                 f"no model is on record for {name!r}: branch with --model to go on with one"
             )
-        if found != recorded:
+        if replace(found, running=recorded.running) != recorded:
             raise ConfigurationError(
                 f"{name!r} was held by {recorded.provider}:{recorded.model} and is now "
                 f"{_difference(recorded, found)}: branch with --model to go on with another model"

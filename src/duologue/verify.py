@@ -1,10 +1,10 @@
 """Proof that a run's record is what was written, and that it holds every request.
 
 The chain is checked line by line; every request body is made again from the facts and its digest
-compared with the one that was recorded before it was sent. This module mends nothing. Two things
+compared with the one that was recorded before it was sent. This module mends nothing. Three things
 it cannot prove: that the tail of a file was not cut off at the end of a line (that is what a kill
-leaves, too), and that a forger did not compute every hash anew. Note a run's heads elsewhere to
-be safe from both.
+leaves, too), that no whole file of the log was put in or taken away, and that a forger did not
+compute every hash anew. Note a run's heads elsewhere to be safe from all three.
 """
 
 from collections.abc import Iterator
@@ -128,7 +128,8 @@ def _requests(conv: str, events: list[Event]) -> tuple[int, int, list[Fault]]:
             agreed += again.agrees
             size += len(again.wire.body)
         fold(events)
-    except (DuologueError, LookupError, TypeError, ValueError) as error:  # edited: anything goes
+    except (DuologueError, LookupError, TypeError, ValueError) as error:
+        # The settings of a seat are anything that JSON can hold, and may have been edited.
         faults.append(Fault(conv, f"its facts cannot follow one another: {error}"))
     return agreed, size, faults
 

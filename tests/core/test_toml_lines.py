@@ -68,23 +68,18 @@ class _Scribe:
         return json.dumps(text, ensure_ascii=False)
 
     def string(self, text: str) -> str:
-        raw = text.replace("\\", "\\\\")
-        spelt = [self.quoted(text)]
-        spelt.append('"""' + re.sub('"(?="")|"$', '\\"', raw) + '"""')
-        if not text.startswith("\n"):
-            spelt.append('"""\\\n  ' + raw.replace('"""', '""\\"').lstrip("\t ") + '\\"\\"')
-        spelt = spelt[:2]
-        if not re.search("'''|'$|^\n", text):
+        long = re.sub('"(?="")', '\\"', text.replace("\\", "\\\\")) + '"""'
+        spelt = [self.quoted(text), '"""\n' + long]
+        if text[:1] not in {" ", "\t", "\n"}:
+            spelt.append('"""\\\n   ' + long)
+        if "'''" not in text:
             spelt.append(f"'''\n{text}'''")
-        if not re.search("['\n]", text):
+        if not set(text) & set("'\n"):
             spelt.append(f"'{text}'")
-        if not raw.startswith(("\n", " ", "\t")) and '"' not in raw:
-            spelt.append(f'"""\\\n   {raw}"""')
-        spelt[1] = spelt[1].replace('"""\n', '"""\n\n', 1) if text.startswith("\n") else spelt[1]
         return self.either(*spelt)
 
     def gap(self) -> None:
-        self.text += self.either("", " ", "\n", "  # ] } [x] = '\n\t", "\n\n# \"\"\"\n")
+        self.text += self.either("", " ", "\n", "  # ] } [x] = '\n\t", '\n\n# """\n')
 
     def value(self, value: object, path: Path) -> None:
         if isinstance(value, list):

@@ -13,32 +13,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import click
 import typer
-from typer.core import TyperGroup
 
 from duologue.cli import branch, export, listing, models, replay, resume, run, show, tail, verify
 from duologue.cli import import_ as importing
 from duologue.errors import DuologueError
 from duologue.store.library import Library
-
-INTERRUPTED = 130
-
-
-class Verbs(TyperGroup):
-    """The group of verbs; an error of ours becomes one message, never a traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
-        """Run a verb."""
-        try:
-            return super().invoke(ctx)
-        except DuologueError as error:
-            say(f"duologue: {error}")
-            raise typer.Exit(error.exit_code) from error
-        except KeyboardInterrupt:
-            raise typer.Exit(INTERRUPTED) from None
 
 
 def say(message: str) -> None:
@@ -50,7 +32,6 @@ def say(message: str) -> None:
 
 
 app = typer.Typer(
-    cls=Verbs,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="A laboratory for conversations between language models.",
@@ -106,9 +87,13 @@ for verb, name in (
     (importing.import_, "import"),
     (models.models, "models"),
 ):
-    app.command(name, cls=run.Command if name == "run" else None)(verb)
+    app.command(name)(verb)
 
 
 def main() -> None:
-    """The program."""
-    app()
+    """The program: an error of ours becomes one message and an exit code, never a traceback."""
+    try:
+        app()
+    except DuologueError as error:
+        say(f"duologue: {error}")
+        sys.exit(error.exit_code)

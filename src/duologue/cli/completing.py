@@ -5,22 +5,21 @@ A completion that fails must not spoil the line that is being typed: errors of o
 
 from pathlib import Path
 
-import click
-from click.shell_completion import CompletionItem
+import typer
 
 from duologue.errors import DuologueError
 
 
-def complete_model(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_model(incomplete: str) -> list[tuple[str, str]]:
     """Models: the local ones that are known, and ``scripted:``."""
     from duologue.providers.local.models import KNOWN
 
-    offers = [CompletionItem(model.name, help=model.title) for model in KNOWN]
-    offers.append(CompletionItem("scripted:", help="replies from a JSON Lines file"))
-    return [offer for offer in offers if offer.value.startswith(incomplete)]
+    offers = [(model.name, model.title) for model in KNOWN]
+    offers.append(("scripted:", "replies from a JSON Lines file"))
+    return [offer for offer in offers if offer[0].startswith(incomplete)]
 
 
-def complete_id(ctx: click.Context, incomplete: str) -> list[tuple[str, str]]:
+def complete_id(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Ids of the library's conversations, and who speaks in them."""
     from duologue.store.library import Library
 

@@ -7,18 +7,13 @@ import typer
 from duologue.cli.completing import complete_model
 
 
-def _offer(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Local models, for the tab key."""
-    return [str(item.value) for item in complete_model(ctx, ctx.command.params[0], incomplete)]
-
-
 def models(
     fetch: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
             help="Install a local model; 'default' means the default pair.",
-            autocompletion=_offer,
+            autocompletion=complete_model,
         ),
     ] = None,
 ) -> None:

@@ -1,82 +1,92 @@
 """``duologue run``: hold a conversation and watch it being spoken."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Iterator
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
-from typer.core import TyperCommand, TyperOption
 
 from duologue.cli.asking import LETTERS, Options, assemble
 from duologue.cli.completing import complete_model
 from duologue.cli.holding import Showing, hold
 
-_SEATS = "duologue.seats"
 _SHOWN = 3
-_FIELDS = {
-    "name": ("NAME", "The name of seat {0}."),
-    "system": ("TEXT|FILE", "The system prompt of seat {0}."),
-    "temperature": ("NUMBER", "The temperature of seat {0}."),
-}
+_PANEL = "Seats (-a, -b, -c … -h)"
 
 
-class Command(TyperCommand):
-    """The command with an option ``-a``, ``-b``, … for each seat: a list, written as letters."""
+def with_seats(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options of each seat, ``-a MODEL --name-a NAME …``: a list, as letters.
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        """Add the seats' options to those that the function declares."""
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type] # whatever Typer passes
-        self.params.extend(_seat_options())
+    Typer reads options from a function's signature, and eight seats with four options each are
+    not to be written out; so the signature is made, and the verb gets ``seats`` instead.
+    """
+    own = inspect.signature(verb, eval_str=True)
+    kept = [parameter for parameter in own.parameters.values() if parameter.name != "seats"]
+    made = list(_parameters())
+
+    @wraps(verb)
+    def typed(**values: Any) -> None:  # noqa: ANN401 - whatever the options hold
+        seats: dict[str, dict[str, Any]] = {}
+        for parameter in made:
+            field, _, letter = parameter.name.rpartition("_")
+            if (value := values.pop(parameter.name)) is not None:
+                seats.setdefault(letter, {})[field] = value
+        verb(**values, seats=seats)
+
+    typed.__signature__ = own.replace(parameters=[*kept, *made])  # type: ignore[attr-defined]
+    typed.__annotations__ = {parameter.name: parameter.annotation for parameter in (*kept, *made)}
+    return typed
 
 
-def _seat_options() -> Sequence[click.Parameter]:
-    """``-a MODEL --name-a … --system-a … --temperature-a …`` and so on for every seat."""
-    options = []
+def _parameters() -> Iterator[inspect.Parameter]:
+    """The options of every seat; those of later seats work, and are not shown."""
     for place, letter in enumerate(LETTERS):
-        hidden = place >= _SHOWN
-        options.append(
-            _option(
+        later = place >= _SHOWN
+        yield _parameter(
+            f"model_{letter}",
+            str,
+            typer.Option(
                 f"-{letter}",
-                letter,
-                "model",
-                "MODEL",
-                f"The model of seat {letter}.",
-                hidden=hidden,
-            )
+                metavar="MODEL",
+                help=f"The model of seat {letter}.",
+                hidden=later,
+                autocompletion=complete_model,
+                rich_help_panel=_PANEL,
+            ),
         )
-        for field, (metavar, help_) in _FIELDS.items():
-            flag = f"--{field}-{letter}"
-            options.append(
-                _option(flag, letter, field, metavar, help_.format(letter), hidden=place > 0)
+        for field, kind, metavar, help_ in (
+            ("name", str, "NAME", "The name of seat"),
+            ("system", str, "TEXT|FILE", "The system prompt of seat"),
+            ("temperature", float, "NUMBER", "The temperature of seat"),
+        ):
+            yield _parameter(
+                f"{field}_{letter}",
+                kind,
+                typer.Option(
+                    f"--{field}-{letter}",
+                    metavar=metavar,
+                    help=f"{help_} {letter}.",
+                    hidden=place > 0,
+                    rich_help_panel=_PANEL,
+                ),
             )
-    return options
 
 
-def _option(
-    flag: str, letter: str, field: str, metavar: str, help_: str, *, hidden: bool
-) -> TyperOption:
-    """One option of one seat; its value goes into the context."""
-
-    def keep(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
-        if value is not None:
-            ctx.meta.setdefault(_SEATS, {}).setdefault(letter, {})[field] = value
-
-    return TyperOption(
-        param_decls=[flag, f"seat_{letter}_{field}"],
-        type=click.FLOAT if field == "temperature" else click.STRING,
-        metavar=metavar,
-        help=help_,
-        hidden=hidden,
-        expose_value=False,
-        callback=keep,
-        shell_complete=complete_model if field == "model" else None,
-        rich_help_panel="Seats (-a, -b, … -h)",
+def _parameter(name: str, kind: type, option: Any) -> inspect.Parameter:  # noqa: ANN401 - Typer's
+    """One optional option as a parameter."""
+    annotation = Annotated[kind | None, option]  # type: ignore[valid-type] # made at run time
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
     )
 
 
+@with_seats
 def run(
+    *,
     ctx: typer.Context,
+    seats: dict[str, dict[str, Any]],
     file: Annotated[
         str | None,
         typer.Argument(
@@ -122,7 +132,7 @@ def run(
     """Hold a conversation: two small local models by default, or whatever you say."""
     options = Options(
         file=file,
-        seats=ctx.meta.get(_SEATS, {}),
+        seats=seats,
         opener=opener,
         opener_by=opener_by,
         first=first,

@@ -29,13 +29,17 @@ class Seat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
         provider: the provider's name.
         model: the resolved model id.
         dialect: the name of the encoder in ``core.wire`` that makes the request body.
-        settings: whatever else that encoder needs, as JSON values; no secrets.
+        settings: whatever else makes it this model, and whatever the encoder needs, as JSON
+            values; no secrets. A conversation goes on only with the very same.
+        running: how it is run: recorded, for it may change what is said, but a conversation may
+            go on where it is not the same. Each reply names it in ``served``.
     """
 
     provider: str
     model: str
     dialect: str = "plain"
     settings: dict[str, Any] = {}
+    running: dict[str, Any] = {}
 
 
 class Usage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -68,9 +68,10 @@ class _Walk(msgspec.Struct, frozen=True):
         """The faults of a value that may be one of several kinds."""
         members = _members(kind)
         structs = [member for member in members if isinstance(member, inspect.StructType)]
-        if len(members) == 1:
-            yield from self.faults(value, members[0], path)
-        elif structs and isinstance(value, dict):
+        fitting = structs if structs and isinstance(value, dict) else members
+        if len(fitting) == 1:
+            yield from self.faults(value, fitting[0], path)
+        elif fitting is structs:
             yield from self.tagged(value, structs, path)
         elif not any(_fits(value, member) for member in members):
             yield _mismatch(value, kind, path)

@@ -4,6 +4,7 @@ One projection for the terminal, the page and the exports, so that a silence, a 
 attempt or an injected line is marked in every one of them. It knows no colours and no markup.
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
@@ -72,6 +73,7 @@ class Transcript(msgspec.Struct, frozen=True):
         return tuple(dict.fromkeys((*seats, *authors)))
 
 
+_CHARACTERS = 3  # kinds of characters named in the mark of one silence
 _SILENCES = {
     Silence.EMPTY: "silence: an empty message",
     Silence.WHITESPACE: "silence: white space only",
@@ -149,6 +151,9 @@ def _of(entry: Entry) -> Iterable[Mark]:
         yield Mark("private", f"seen by {', '.join(message.seen_by) or 'nobody'} only")
     if kind := silence(message.text):
         yield Mark("silence", _SILENCES[kind])
+    if entry.completed is not None and entry.completed.reasoning:
+        size = len(entry.completed.reasoning)
+        yield Mark("reasoning", f"thought first: {size:,} characters, kept apart")
     if entry.completed is not None and (cut := _FINISHES[entry.completed.finish]):
         yield Mark(entry.completed.finish.value, cut)
     if entry.left is not None:
@@ -165,3 +170,15 @@ def _pending(state: State) -> tuple[Mark, ...]:
         return tuple(failed)
     text = f"turn {state.pending.turn}: {state.pending.participant} started and did not finish"
     return (*failed, Mark("interrupted", text))
+
+
+def characters(text: str) -> str:
+    """Which characters a silent message is made of: ``2 × U+200B ZERO WIDTH SPACE``."""
+    counted = Counter(text).most_common()
+    named = [
+        f"{f'{count:,} × ' if count > 1 else ''}U+{ord(char):04X} {unicodedata.name(char, '')}"
+        for char, count in counted[:_CHARACTERS]
+    ]
+    if len(counted) > _CHARACTERS:
+        named.append(f"{len(counted) - _CHARACTERS} other kinds")
+    return ", ".join(item.rstrip() for item in named)

@@ -187,15 +187,17 @@ def foreign(transcript: Transcript, name: str, began: str, last: str) -> Foreign
     seats = transcript.names
     names = tuple(json.loads(fields[_NAMES])) if _NAMES in fields else seats
     heading = dict(zip(seats, names, strict=True))
-    origins, turns = _kept(fields, _ORIGINS), _kept(fields, _TURNS)
+    count = len(transcript.spoken)
+    origins: list[str | None] = json.loads(fields.get(_ORIGINS, "[]")) or [None] * count
+    turns: list[int | None] = json.loads(fields.get(_TURNS, "[]")) or [None] * count
     said = tuple(
         ForeignMessage(
             heading[item.entry.message.author],
             item.entry.message.text,
-            origin=_origin(item.entry.message, name, source, origins.get(place)),
-            turn=turns.get(place),
+            origin=_origin(item.entry.message, name, source, origin),
+            turn=turn,
         )
-        for place, item in enumerate(transcript.spoken)
+        for item, origin, turn in zip(transcript.spoken, origins, turns, strict=True)
     )
     rest = {key: value for key, value in fields.items() if key not in _OURS}
     if not rest and name == founding.FORMAT:
@@ -203,15 +205,7 @@ def foreign(transcript: Transcript, name: str, began: str, last: str) -> Foreign
     return Foreign(name, names, said, rest)
 
 
-def _kept(fields: dict[str, str], key: str) -> dict[int, str | int]:
-    """What a file said of each message, by the message's place; nothing where it said nothing."""
-    values = json.loads(fields.get(key, "[]"))
-    return {place: value for place, value in enumerate(values) if value is not None}
-
-
-def _origin(
-    message: Message, name: str, source: Source | None, said: str | int | None
-) -> Origin | None:
+def _origin(message: Message, name: str, source: Source | None, said: str | None) -> Origin | None:
     """What a file is to say of a message's origin: what it said, or what the record says."""
     if name == founding.FORMAT:
         return None

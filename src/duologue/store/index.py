@@ -1,7 +1,8 @@
 """A run's index: what there is to list and to search, in SQLite; a cache of the log.
 
 It is brought up to date from the bytes that were appended since, and made anew when it is
-missing, damaged, of another version, or ahead of the log. This module writes nothing else.
+missing, damaged, of another version, or when the log no longer holds the last line that it knows
+(a power cut, a restored backup). This module writes nothing else.
 """
 
 import json
@@ -14,16 +15,17 @@ from typing import TypeVar
 import msgspec
 
 from duologue.core.event import Record
-from duologue.core.state import Entry, State, apply, fold
+from duologue.core.state import Entry, State, apply
 from duologue.core.transcript import Status, status
 from duologue.errors import RecordError
 from duologue.store.run import INDEX_FILE, Run
 from duologue.store.segment import Line, read
 
 _T = TypeVar("_T")
-_VERSION = 1
+_VERSION = 2
+_TAIL_BYTES = 64
 _SCHEMA = """
-CREATE TABLE segment (name TEXT PRIMARY KEY, size INTEGER NOT NULL);
+CREATE TABLE segment (name TEXT PRIMARY KEY, size INTEGER NOT NULL, tail BLOB NOT NULL);
 CREATE TABLE conversation (
     id TEXT PRIMARY KEY, names TEXT NOT NULL, models TEXT NOT NULL, messages INTEGER NOT NULL,
     began TEXT NOT NULL, last TEXT NOT NULL, status TEXT NOT NULL, reason TEXT,
@@ -190,17 +192,29 @@ def _prepare(db: sqlite3.Connection) -> None:
 
 
 def _catch_up(db: sqlite3.Connection, run: Run) -> None:
-    """Read what was appended since; everything again, if a segment became shorter."""
-    sizes = {path.name: path.stat().st_size for path in run.segments()}
-    known: dict[str, int] = dict(db.execute("SELECT name, size FROM segment").fetchall())
-    if any(sizes.get(name, 0) < size for name, size in known.items()):
+    """Read what was appended since; everything again, if that is not all that changed."""
+    rows = db.execute("SELECT name, size, tail FROM segment").fetchall()
+    known: dict[str, int] = {name: size for name, size, _ in rows}
+    if any(_tail(run.path / name, size) != tail for name, size, tail in rows):
         for table in ("segment", "conversation", "said"):
             db.execute(f"DELETE FROM {table}")  # noqa: S608 - the names stand above
         known = {}
     touched, ends = _touched(run, known)
     for conv, lines in _grouped(run, touched).items():
         _enter(db, conv, lines)
-    db.executemany("INSERT OR REPLACE INTO segment VALUES (?, ?)", ends.items())
+    ended = [(name, end, _tail(run.path / name, end)) for name, end in ends.items()]
+    db.executemany("INSERT OR REPLACE INTO segment VALUES (?, ?, ?)", ended)
+
+
+def _tail(path: Path, end: int) -> bytes:
+    """The last bytes before an offset, which hold the hash of the line that ends there."""
+    start = max(0, end - _TAIL_BYTES)
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(end - start)
+    except OSError:
+        return b""
 
 
 def _touched(run: Run, known: dict[str, int]) -> tuple[set[str], dict[str, int]]:
@@ -228,29 +242,26 @@ def _enter(db: sqlite3.Connection, conv: str, lines: list[Line]) -> None:
     """Write a conversation's rows anew."""
     found = (line.record for line in lines if line.record is not None)
     records = sorted(found, key=lambda record: record.seq)
-    problem = next((line.problem for line in lines if line.record is None), None)
-    try:
-        state = fold(record.event for record in records)
-    except RecordError as error:
-        state, problem = _as_far(records), problem or str(error)
+    damage = next((line.problem for line in lines if line.record is None), None)
+    state, break_off = _as_far(records)
     db.execute("DELETE FROM said WHERE conversation = ?", (conv,))
     db.executemany(
         "INSERT INTO said VALUES (?, ?, ?, ?)",
         [(conv, item.turn, item.message.author, item.message.text) for item in state.entries],
     )
-    row = (conv, *_row(state, records), problem)
+    row = (conv, *_row(state, records), damage or break_off)
     db.execute(f"INSERT OR REPLACE INTO conversation VALUES ({','.join('?' * len(row))})", row)  # noqa: S608
 
 
-def _as_far(records: Iterable[Record]) -> State:
-    """The state as far as the records can be followed."""
+def _as_far(records: Iterable[Record]) -> tuple[State, str | None]:
+    """The state as far as the records can be followed, and why no further."""
     state = State()
     for record in records:
         try:
             state = apply(state, record.event)
-        except RecordError:
-            break
-    return state
+        except RecordError as error:
+            return state, str(error)
+    return state, None
 
 
 def _row(state: State, records: list[Record]) -> tuple[object, ...]:

@@ -52,8 +52,11 @@ class Library:
         return Run.create(self.path / folder_name(name), asked)
 
     def tidy(self, run: Run) -> None:
-        """Remove a run in which nothing was recorded; leave any other as it is."""
-        if not any(path.stat().st_size for path in run.segments()):
+        """Remove a run in which nothing was recorded; leave any other as it is.
+
+        A torn tail that was set aside is a record, too.
+        """
+        if not any(path.stat().st_size for path in run.path.glob("log-*")):
             shutil.rmtree(run.path)
 
     def listing(self) -> list[Listed]:
@@ -89,16 +92,19 @@ class Library:
 
 def folder_name(name: str) -> str:
     """A name as a folder's: no separators, no leading dot, at most 80 bytes."""
-    safe = re.sub(r"[^\w.+=@-]+", "-", name).strip("-.") or "run"
+    return _safe(name) or "run"
+
+
+def _safe(name: str) -> str:
+    """As much of a name as can stand in a folder's."""
+    safe = re.sub(r"[^\w.+=@-]+", "-", name).strip("-.")
     return safe.encode()[:80].decode(errors="ignore")
 
 
 def _exact(everything: Sequence[Listed], name: str) -> list[Listed]:
     """Conversations whose id, or whose run's name, is just that."""
     same = [item for item in everything if plain(item.id) == plain(name)]
-    return same or [
-        item for item in everything if plain(name) and item.run in {name, folder_name(name)}
-    ]
+    return same or [item for item in everything if item.run in {name, _safe(name)}]
 
 
 def _beginning(everything: Sequence[Listed], prefix: str) -> list[Listed]:

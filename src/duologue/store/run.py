@@ -67,8 +67,9 @@ class Run:
         return cls(path)
 
     def segments(self) -> list[Path]:
-        """The files of the log, in order."""
-        return sorted(self.path.glob("log-*.jsonl"))
+        """The files of the log, in the order of their numbers."""
+        found = self.path.glob("log-*.jsonl")
+        return sorted(found, key=lambda path: (len(path.name), path.name))
 
     def records(self) -> Iterator[Record]:
         """Every readable record, segment after segment."""
@@ -159,20 +160,21 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 
 def _seize(lock: int) -> None:
-    """Take the lock and write down who has it.
-
-    A reader that asks whether the run is busy holds it for some microseconds: hence the tries.
-    """
-    for tries_left in reversed(range(_TRIES)):
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if not tries_left:
-                raise
-            time.sleep(_TRY_SECONDS)
+    """Take the lock and write down who has it."""
+    _try_to_lock(lock, _TRIES)
     os.ftruncate(lock, 0)
     os.pwrite(lock, json.dumps({"pid": os.getpid(), "since": _minute()}).encode(), 0)
+
+
+def _try_to_lock(lock: int, tries: int) -> None:
+    """Take the lock; a reader that asks whether the run is busy has it for some microseconds."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if tries <= 1:
+            raise
+        time.sleep(_TRY_SECONDS)
+        _try_to_lock(lock, tries - 1)
 
 
 def _unlocked(path: Path, error: OSError) -> StoreError:

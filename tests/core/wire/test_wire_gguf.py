@@ -12,7 +12,6 @@ from duologue.core.wire.gguf import encode
 from duologue.errors import ConfigurationError
 
 FRAMES = {
-    "bos": "<s>",
     "system": ["<sys>", "</sys>"],
     "user": ["<u>", "</u>"],
     "assistant": ["<a>", "</a>"],
@@ -22,8 +21,8 @@ FRAMES = {
 TALK = (Heard(Role.OTHER, "Ben", "hi"), Heard(Role.OWN, "Ada", "</a>"))
 
 
-def seat(**changes: object) -> Seat:
-    return Seat("local", "tiny", "gguf", {"frames": {**FRAMES, **changes}})
+def seat(bos: str = "<s>", **changes: object) -> Seat:
+    return Seat("local", "tiny", "gguf", {"bos": bos, "frames": {**FRAMES, **changes}})
 
 
 def view(
@@ -60,8 +59,13 @@ def test_the_templates_hidden_system_prompt_is_not_sent() -> None:
     assert "helpful" not in encode(seat(), view(system=None)).body.decode()
 
 
+def test_a_model_without_a_first_token_is_sent_none() -> None:
+    assert body(seat(bos=""), view())["prompt"][0] == ["c", "<sys>"]
+
+
 def test_a_script_is_words_only_and_ends_where_the_participant_is_to_speak() -> None:
-    pieces = body(seat(), view(framing=Framing.SCRIPT))["prompt"]
+    first, *pieces = body(seat(), view(framing=Framing.SCRIPT))["prompt"]
+    assert first == ["c", "<s>"]
     assert {kind for kind, _ in pieces} == {"w"}
     assert "".join(text for _, text in pieces) == "Be brief.\n\nBen:\nhi\n\nAda:\n</a>\n\nAda:\n"
 
@@ -73,7 +77,7 @@ def test_a_speech_of_a_script_ends_with_its_line_and_keeps_the_declared_stops() 
 
 
 def test_a_script_needs_no_template() -> None:
-    bare = Seat("local", "base", "gguf", {"frames": None, "no_frames": "it has none"})
+    bare = Seat("local", "base", "gguf", {"bos": "", "frames": None, "no_frames": "it has none"})
     assert body(bare, view(framing=Framing.SCRIPT))["model"] == "base"
     with pytest.raises(ConfigurationError, match="base: it has none"):
         encode(bare, view())

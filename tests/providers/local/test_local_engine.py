@@ -104,7 +104,7 @@ async def test_the_hidden_system_prompt_is_on_record_and_so_are_the_weights() ->
         assert "SmolLM" in settings["frames"]["default_system"]
         assert settings["sha256"].startswith("b179c9523d0e")
         assert settings["context_trained"] == 8192
-        assert settings["defaults"]["min_p"] == 0.05
+        assert provider.seat.running["defaults"]["min_p"] == 0.05
         assert msgspec.json.decode(msgspec.json.encode(settings)) == settings
 
 

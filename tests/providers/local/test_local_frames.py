@@ -30,7 +30,6 @@ async def read(render: object, *, bos: str = "", refuses: tuple[str, ...] = ()) 
 
 async def test_chatml_is_read_as_frames() -> None:
     assert await read(chatml) == Frames(
-        bos="",
         system=("<|im_start|>system\n", "<|im_end|>\n"),
         user=("<|im_start|>user\n", "<|im_end|>\n"),
         assistant=("<|im_start|>assistant\n", "<|im_end|>\n"),
@@ -58,7 +57,7 @@ async def test_a_hidden_text_that_is_no_system_message_is_recorded_whole() -> No
 
 
 @pytest.mark.parametrize("written", [True, False])
-async def test_the_first_token_stands_in_the_frames_once_whether_or_not_the_template_writes_it(
+async def test_the_first_token_is_no_part_of_a_frame_whether_or_not_the_template_writes_it(
     written: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     def llama(messages: Sequence[Said], *, reply: bool) -> str:
@@ -66,9 +65,8 @@ async def test_the_first_token_stands_in_the_frames_once_whether_or_not_the_temp
         return ("<s>" if written else "") + text + ("<|h|>assistant<|/h|>\n\n" if reply else "")
 
     frames = await read(llama, bos="<s>")
-    assert frames.bos == "<s>"
     assert frames.system == ("<|h|>system<|/h|>\n\n", "<|eot|>")
-    assert frames.render([("user", "a")], reply=False) == "<s><|h|>user<|/h|>\n\na<|eot|>"
+    assert frames.render([("user", "a")], reply=False) == "<|h|>user<|/h|>\n\na<|eot|>"
 
 
 def gemma(messages: Sequence[Said], *, reply: bool) -> str:

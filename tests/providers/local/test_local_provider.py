@@ -1,6 +1,7 @@
 """The provider over an engine that is not there: what is refused, and what is kept."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from duologue.errors import (
     ContextFullError,
     RequestRefusedError,
 )
+from duologue.providers.local import child as child_module
 from duologue.providers.local.child import Child, RefusedError
 from duologue.providers.local.engine import Setup
-from duologue.providers.local.provider import LocalProvider, locate
+from duologue.providers.local.provider import LocalProvider, locate, read_frames
 
 LAST = {
     "content": "",
@@ -67,7 +69,7 @@ def said(text: str) -> dict[str, Any]:
 
 
 def provider(child: FakeChild) -> LocalProvider:
-    seat = Seat("local", "tiny", "gguf", {"reuse": True})
+    seat = Seat("local", "tiny", "gguf", running={"reuse": True, "engine": "e 1", "threads": 1})
     return LocalProvider(seat, child, frozenset({"min_p", "top_k"}))
 
 
@@ -86,7 +88,7 @@ async def test_the_deltas_joined_are_the_text_and_the_engines_counts_are_the_usa
     assert isinstance(done, Completion)
     assert (done.text, done.finish, done.finish_raw) == ("Hel 🌙", Finish.STOP, "eos")
     assert (done.usage.input, done.usage.output, done.usage.cached) == (9, 3, 7)
-    assert done.served == "tiny"
+    assert done.served == "tiny, e 1, threads 1"
     assert done.first_token_s is not None
 
 
@@ -192,6 +194,12 @@ async def test_a_refusal_in_mid_sentence_keeps_what_was_said() -> None:
     assert caught.value.partial == "Once"
 
 
+async def test_the_engines_own_refusal_of_a_long_view_is_a_full_context_too() -> None:
+    refusal = b'{"error":{"message":"too long","type":"exceed_context_size_error"}}'
+    with pytest.raises(ContextFullError, match="too long"):
+        await hear(FakeChild(RefusedError(refusal)), call())
+
+
 @pytest.mark.parametrize("death", [OSError(), asyncio.IncompleteReadError(b"", 1), None])
 async def test_an_engine_that_dies_in_mid_sentence_breaks_the_stream(
     death: Exception | None,
@@ -227,3 +235,46 @@ def test_a_bare_name_is_a_known_model(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("DUOLOGUE_MODELS", str(tmp_path))
     with pytest.raises(ConfigurationError, match="no local model named 'nonesuch'"):
         locate("nonesuch")
+
+
+class Asked(FakeChild):
+    """An engine that is only ever asked questions."""
+
+    tokens = Child.tokens
+
+    def __init__(self, template: str = "") -> None:
+        super().__init__()
+        self._tokens = OrderedDict()
+        self.template = template
+        self.tokenised: list[str] = []
+
+    async def ask(self, route: str, body: dict[str, Any] | None = None) -> Any:
+        assert body is not None
+        if route == "/apply-template" and self.template:
+            return {"prompt": self.template}
+        if route == "/apply-template":
+            raise RefusedError(b'{"error":{"message":"no template"}}')
+        self.tokenised.append(body["content"])
+        return {"tokens": [1] * body["add_special"] + [ord(char) for char in body["content"]]}
+
+
+async def test_a_model_whose_template_refuses_everything_has_no_frames_and_a_reason() -> None:
+    settings = await read_frames(Asked(), {"bos_token": "<s>", "eos_token": "</s>"})
+    assert (settings["bos"], settings["frames"]) == ("<s>", None)
+    assert "no template" in settings["no_frames"]
+
+
+async def test_a_template_that_says_the_same_whatever_was_said_has_no_frames_and_a_reason() -> None:
+    settings = await read_frames(Asked("Hello"), {"bos_token": "<s>", "eos_token": "</s>"})
+    assert settings["frames"] is None
+    assert 'framing = "script"' in settings["no_frames"]
+
+
+async def test_tokens_are_remembered_and_the_longest_unused_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(child_module, "_REMEMBERED", 2)
+    child = Asked()
+    for text in ("a", "b", "a", "c", "a", "b"):
+        assert await child.tokens(text, special=False) == (ord(text),)
+    assert child.tokenised == ["a", "b", "c", "b"]

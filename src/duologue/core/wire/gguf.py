@@ -30,15 +30,17 @@ def encode(seat: Seat, request: Request) -> Wire:
     """``{"model", "sampling", "prompt": [[kind, text], ...], "seed"}``, compact.
 
     Args:
-        seat: ``settings["frames"]`` holds ``bos`` and, for ``system``, ``user`` and
-            ``assistant``, the control text before and after.
+        seat: ``settings["bos"]`` is the control text before everything, or nothing;
+            ``settings["frames"]`` holds, for ``system``, ``user`` and ``assistant``, the control
+            text before and after, or is None with the reason in ``settings["no_frames"]``.
         request: the view.
 
     Raises:
         ConfigurationError: the model has no chat template that fits the view.
     """
     script = request.framing is Framing.SCRIPT
-    pieces = _script(request) if script else _chat(seat, request)
+    pieces: list[Piece] = [("c", bos)] if (bos := seat.settings.get("bos")) else []
+    pieces += _script(request) if script else _chat(seat, request)
     sampling = _one_line(request.sampling) if script else request.sampling
     head = msgspec.json.encode({"model": seat.model, "sampling": sampling})
     prompt = b",".join(msgspec.json.encode(piece) for piece in pieces)
@@ -51,7 +53,7 @@ def _chat(seat: Seat, request: Request) -> list[Piece]:
     frames = seat.settings["frames"]
     if frames is None:
         raise ConfigurationError(f"{seat.model}: {seat.settings['no_frames']}")
-    pieces: list[Piece] = [("c", frames["bos"])] if frames["bos"] else []
+    pieces: list[Piece] = []
     if request.system is not None:
         pieces += _framed(_system_frame(seat, frames), request.system)
     for heard in request.messages:

@@ -38,7 +38,6 @@ class Frames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Control text around words, for each role.
 
     Attributes:
-        bos: what stands before everything, or nothing.
         system: around a system prompt; None when the template has no place for one.
         user: around the words of others.
         assistant: around the model's own words; the first half also opens its next message.
@@ -47,7 +46,6 @@ class Frames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         stop: the model's own end-of-message tokens, as text; for the record.
     """
 
-    bos: str
     system: Around | None
     user: Around
     assistant: Around
@@ -55,9 +53,9 @@ class Frames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stop: tuple[str, ...]
 
     def render(self, messages: Sequence[Said], *, reply: bool) -> str:
-        """The control text and words of ``messages``, then the opening of a reply if asked."""
+        """``messages`` in their frames, then the opening of a reply if asked; no first token."""
         around = {"system": self.system, "user": self.user, "assistant": self.assistant}
-        parts = [self.bos]
+        parts: list[str] = []
         for role, words in messages:
             before, after = around[role] or ("", "")
             parts += [before, words, after]
@@ -85,7 +83,7 @@ async def probe(render: Render, *, bos: str, stop: Sequence[str]) -> Frames:
     """
     try:
         frames = await _read(render, bos, tuple(stop))
-        await _check(render, frames)
+        await _check(render, frames, bos)
     except _UnlikeFramesError as why:
         raise ConfigurationError(
             f"the model's chat template cannot be used turn by turn: {why}. Give the participant "
@@ -113,7 +111,6 @@ async def _read(render: Render, bos: str, stop: tuple[str, ...]) -> Frames:
     system = await _system(render, bos, (user_before, user_after))
     hidden = head[: len(head) - len(user_before)]
     return Frames(
-        bos=bos,
         system=system,
         user=(user_before, user_after),
         assistant=(own_before, own_after),
@@ -136,7 +133,7 @@ async def _system(render: Render, bos: str, user: Around) -> Around | None:
     return before, rest[: len(rest) - len(message)]
 
 
-async def _check(render: Render, frames: Frames) -> None:
+async def _check(render: Render, frames: Frames, bos: str) -> None:
     """Render longer probes both ways and compare."""
     talk: list[Said] = [("user", _HERS), ("assistant", _HIS)] * 2 + [("user", _MORE)]
     starts: list[list[Said]] = [[("system", _SYSTEM)]] if frames.system else []
@@ -146,8 +143,8 @@ async def _check(render: Render, frames: Frames) -> None:
         for size in range(1, len(talk) + 1):
             messages = [*start, *talk[:size]]
             reply = messages[-1][0] == "user"
-            theirs = _unbos(await render(messages, reply=reply), frames.bos)
-            if theirs != _unbos(frames.render(messages, reply=reply), frames.bos):
+            theirs = _unbos(await render(messages, reply=reply), bos)
+            if theirs != frames.render(messages, reply=reply):
                 raise _UnlikeFramesError(f"it renders a talk of {size} messages in its own way")
 
 

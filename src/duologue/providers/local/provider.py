@@ -100,6 +100,8 @@ class LocalProvider:
         self._child = child
         self._accepted = accepted
         self._slots = Slots(child.setup.slots)
+        running = seat.running
+        self._served = f"{seat.model}, {running['engine']}, threads {running['threads']}"
 
     @property
     def seat(self) -> Seat:
@@ -138,11 +140,18 @@ class LocalProvider:
                             yield Delta(text)
                         if event["stop"]:
                             yield _completion(
-                                "".join(heard), event, first, time.monotonic() - began
+                                "".join(heard),
+                                event,
+                                self._served,
+                                first=first,
+                                seconds=time.monotonic() - began,
                             )
                             return
         except RefusedError as refused:
-            raise RequestRefusedError(
+            # A model may have been trained for less than the context that was asked for.
+            full = refused.kind == "exceed_context_size_error"
+            kind = ContextFullError if full else RequestRefusedError
+            raise kind(
                 f"the engine refused the request: {refused}", partial="".join(heard)
             ) from refused
         except (OSError, EOFError) as gone:
@@ -184,7 +193,7 @@ class LocalProvider:
                 )
         asked = {
             "n_predict": plain.pop("max_tokens", -1),
-            "cache_prompt": self._seat.settings["reuse"],
+            "cache_prompt": self._seat.running["reuse"],
             **plain,
             **extra,
         }
@@ -225,7 +234,7 @@ async def open_local(model: str, options: Options | None = None) -> LocalProvide
         sha256 = await hashing
     try:
         props = await child.ask("/props")
-        frames = await _frames(child, props)
+        frames = await read_frames(child, props)
         meta = (await child.ask("/v1/models"))["data"][0]["meta"]
     except BaseException:
         await child.aclose()
@@ -236,17 +245,19 @@ async def open_local(model: str, options: Options | None = None) -> LocalProvide
         model=name,
         dialect="gguf",
         settings={
-            "engine": engine_version(),
             "weights": weights.name,
             "sha256": sha256,
             "context": options.context,
             "context_trained": meta["n_ctx_train"],
+            **frames,
+        },
+        running={
+            "engine": engine_version(),
             "slots": options.slots,
             "threads": threads,
             "batch": options.batch,
             "reuse": options.reuse,
             "defaults": defaults,
-            **frames,
         },
     )
     return LocalProvider(seat, child, frozenset({*defaults, *_UNLISTED}))
@@ -288,8 +299,8 @@ def _defaults(props: dict[str, Any]) -> dict[str, Any]:
     return {name: round(v, 6) if isinstance(v, float) else v for name, v in values}
 
 
-async def _frames(child: Child, props: dict[str, Any]) -> dict[str, Any]:
-    """The frames of the model's template as a setting, or why it has none."""
+async def read_frames(child: Child, props: dict[str, Any]) -> dict[str, Any]:
+    """The model's first token and its template's frames, or why it has none, as settings."""
 
     async def render(messages: Sequence[Said], *, reply: bool = False) -> str:
         said = [{"role": role, "content": words} for role, words in messages]
@@ -300,14 +311,14 @@ async def _frames(child: Child, props: dict[str, Any]) -> dict[str, Any]:
             raise ConfigurationError(f"the chat template refuses: {refused}") from refused
 
     with_bos = (await child.ask("/tokenize", {"content": "a", "add_special": True}))["tokens"]
-    adds_bos = len(with_bos) > len(await child.tokens("a", special=True))
-    bos = props["bos_token"] if adds_bos else ""
+    without = await child.tokens("a", special=True)
+    bos = props["bos_token"] if with_bos[0] != without[0] else ""
     try:
         frames: Frames = await probe(render, bos=bos, stop=(props["eos_token"],))
     except ConfigurationError as why:
-        return {"frames": None, "no_frames": str(why)}
+        return {"bos": bos, "frames": None, "no_frames": str(why)}
     # As it will come back from the log: lists, not tuples, or a seat would not equal itself.
-    return {"frames": msgspec.json.decode(msgspec.json.encode(frames))}
+    return {"bos": bos, "frames": msgspec.json.decode(msgspec.json.encode(frames))}
 
 
 def _decode(body: bytes) -> _Body:
@@ -318,7 +329,7 @@ def _decode(body: bytes) -> _Body:
 
 
 def _completion(
-    text: str, event: dict[str, Any], first: float | None, seconds: float
+    text: str, event: dict[str, Any], served: str, *, first: float | None, seconds: float
 ) -> Completion:
     """The engine's last event as a completion."""
     timings = event["timings"]
@@ -333,7 +344,7 @@ def _completion(
         ),
         first_token_s=first,
         seconds=seconds,
-        served=event["model"],
+        served=served,
     )
 
 

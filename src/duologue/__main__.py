@@ -1,0 +1,5 @@
+"""``python -m duologue`` is ``duologue``."""
+
+from duologue.cli import main
+
+main()

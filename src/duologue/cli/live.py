@@ -1,0 +1,341 @@
+"""A conversation as it is spoken: words as they come, finished messages above them for good.
+
+A ``Watcher`` sees what the scheduler writes and hears. On a terminal the turn in progress is
+typed in a region that is drawn a few times a second, whatever the pace of the model; when it is
+finished it is printed once, so that the scrollback holds the plain transcript. Elsewhere every
+finished message is written at once. It knows no model and writes no record.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Self
+
+import msgspec
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from duologue.api import Recorded
+from duologue.cli import screen
+from duologue.cli.screen import Page, Sheet
+from duologue.cli.show import reading
+from duologue.cli.words import one_line
+from duologue.core.event import (
+    AttemptFailed,
+    ConversationStarted,
+    Event,
+    MessageInjected,
+    ParticipantLeft,
+    Record,
+    TurnCompleted,
+    TurnStarted,
+)
+from duologue.core.provider import Delta
+from duologue.core.spec import TurnCap
+from duologue.core.state import State, apply
+from duologue.core.transcript import Spoken, marks
+from duologue.errors import DuologueError
+from duologue.store.library import Library, default_path
+
+REFRESH = 10
+"""How often a second the turn in progress is drawn."""
+
+_BELOW = 3  # lines under the words: a blank one, the status, the cursor's
+_ABOVE = 1  # the heading
+_LEAST = 2
+
+Clock = Callable[[], float]
+
+
+class Speaking:
+    """A turn in progress, as far as it has been heard."""
+
+    def __init__(self, started: TurnStarted, now: float) -> None:
+        """Begin to listen."""
+        self.turn = started.turn
+        self.name = started.participant
+        self.began = now
+        self.first: float | None = None
+        self.pieces = 0
+        self.thought: list[str] = []
+        self.said: list[str] = []
+
+    def hear(self, delta: Delta, now: float) -> None:
+        """Take what has just come."""
+        self.first = now if self.first is None else self.first
+        self.pieces += 1
+        (self.thought if delta.reasoning else self.said).append(delta.text)
+
+    def rate(self, now: float) -> float | None:
+        """Pieces a second since the first; None while that says nothing yet."""
+        if self.first is None or now - self.first < 1 / REFRESH:
+            return None
+        return (self.pieces - 1) / (now - self.first)
+
+
+class Tally(msgspec.Struct):
+    """Tokens and the time that they took, over all turns that were watched."""
+
+    tokens: int = 0
+    seconds: float = 0.0
+
+    def add(self, done: TurnCompleted) -> None:
+        """Count a finished turn."""
+        if done.usage.output is not None and done.seconds is not None:
+            self.tokens += done.usage.output
+            self.seconds += done.seconds
+
+
+class Watcher:
+    """Shows a conversation while it is held; call it with every record and delta.
+
+    ``finished`` and ``interrupted`` print how it ended and what to type next.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        *,
+        quiet: bool = False,
+        json: bool = False,
+        console: Console | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        """Watch a conversation of ``library``.
+
+        Args:
+            library: where its record is read, for what came before and for how it ended.
+            quiet: print nothing but its id, at the end.
+            json: print the log's lines, as they are written, and nothing else.
+            console: where to print; standard output by default.
+            clock: seconds, for rates.
+        """
+        self._library = library
+        self._silent = quiet or json
+        self._quiet, self._json = quiet, json
+        self._out = screen.console() if console is None else console
+        self._clock = clock
+        self._began = clock()
+        self._state = State()
+        self._starts = Counter[int]()
+        self._styles: dict[str, str] = {}
+        self._id: str | None = None
+        self._inherited = 0
+        self._speaking: Speaking | None = None
+        self._tally = Tally()
+        self._live = self._region()
+
+    def _region(self) -> Live | None:
+        """Where the turn in progress is drawn; None where nothing can be drawn over."""
+        if self._silent or not self._out.is_terminal or self._out.is_dumb_terminal:
+            return None
+        return Live(
+            console=self._out,
+            get_renderable=self.frame,
+            refresh_per_second=REFRESH,
+            transient=True,
+            vertical_overflow="crop",
+        )
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._still()
+        if isinstance(error, DuologueError):
+            self.interrupted()
+
+    def __call__(self, item: Record | Delta) -> None:
+        """See a record that was written, or hear a delta."""
+        if isinstance(item, Delta):
+            if self._speaking is not None:
+                self._speaking.hear(item, self._clock())
+            return
+        if self._id is None:
+            self._take_up(item)
+        if self._json:
+            screen.write(self._out, msgspec.json.encode(item) + b"\n")
+        self._follow(item.event)
+
+    def finished(self, recorded: Recorded) -> None:
+        """Say how it ended, where its record is, and what to type next."""
+        self._close(recorded.id)
+
+    def interrupted(self) -> None:
+        """Say the same of a conversation that was stopped; nothing if it never began."""
+        if self._id is not None:
+            self._close(self._id)
+
+    def _still(self) -> None:
+        """Draw no more."""
+        self._speaking = None
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _close(self, conv: str) -> None:
+        """The last lines."""
+        self._still()
+        if self._quiet:
+            self._out.print(Text(conv), soft_wrap=True)
+        if self._silent:
+            return
+        run, _ = self._library.find(conv)
+        read = reading(self._library, run, run.conversation(conv))
+        if left := screen.unfinished(read):
+            self._print(left)
+        self._print(screen.foot(read, held=True), end=False)
+
+    def _print(self, page: Page, *, end: bool = True) -> None:
+        """Print a page for good, and a blank line below it."""
+        if not self._silent:
+            screen.put(self._out, screen.spaced(page, Page(lambda _: ())) if end else page)
+
+    # What has been written.
+
+    def _take_up(self, first: Record) -> None:
+        """Learn what came before the first record that is seen, and say where it goes on."""
+        self._id = first.conv
+        if first.seq == 0:
+            return
+        run, _ = self._library.find(first.conv)
+        before = [item for item in run.conversation(first.conv) if item.seq < first.seq]
+        for item in before:
+            self._learn(item.event)
+        self._print(screen.title(tuple(self._styles)))
+        self._go_on_from(len(self._state.entries), first.conv)
+
+    def _learn(self, event: Event) -> None:
+        """Take in a fact without showing it."""
+        self._state = apply(self._state, event)
+        if isinstance(event, TurnStarted):
+            self._starts[event.turn] += 1
+        if isinstance(event, ConversationStarted):
+            self._styles = screen.colours(event.spec.names())
+            self._inherited = event.fork.turn if event.fork else 0
+
+    def _follow(self, event: Event) -> None:
+        """Take in a fact and show it."""
+        self._learn(event)
+        inherited = getattr(event, "turn", self._inherited + 1) <= self._inherited
+        if inherited:
+            self._inherit(event)
+            return
+        match event:
+            case ConversationStarted():
+                self._begin(event)
+            case TurnStarted():
+                self._speaking = Speaking(event, self._clock())
+            case AttemptFailed():
+                self._speaking = None
+                self._print(screen.attempt(event, self._styles))
+            case TurnCompleted():
+                self._speaking = None
+                self._tally.add(event)
+                self._show_last()
+            case MessageInjected():
+                self._show_last()
+            case ParticipantLeft():
+                text = f"exit: {event.participant} left with {event.sentinel}"
+                self._print(screen.badge("exit", text))
+            case _:
+                pass
+
+    def _begin(self, event: ConversationStarted) -> None:
+        """Who is going to speak, and what is given."""
+        self._print(screen.beginning(event, self._id or ""))
+        if event.fork is not None:
+            self._go_on_from(event.fork.turn, event.fork.conversation)
+            return
+        for turn in range(1, len(self._state.entries) + 1):
+            self._show(turn)
+
+    def _inherit(self, event: Event) -> None:
+        """Of what a branch inherits, the last message is shown, so that one can read on."""
+        if isinstance(event, TurnCompleted | MessageInjected) and event.turn == self._inherited:
+            self._show_last()
+
+    def _go_on_from(self, turn: int, conv: str) -> None:
+        """Where a conversation goes on, and its last message."""
+        typed = screen.command(self._library.path, default_path())
+        text = f"goes on after message {turn} of {conv} ('{typed} show {conv}' shows them all)"
+        self._print(Page(lambda sheet: screen.wrapped(one_line(text, "dim"), sheet.width)))
+        if 0 < turn <= len(self._state.entries):
+            self._show(turn)
+
+    def _show_last(self) -> None:
+        self._show(len(self._state.entries))
+
+    def _show(self, turn: int) -> None:
+        """Print a message for good."""
+        entry = self._state.entries[turn - 1]
+        item = Spoken(entry, marks(entry, self._starts[turn]))
+        self._print(screen.message(item, self._styles))
+
+    # The turn in progress.
+
+    def frame(self) -> Page:
+        """The turn in progress as it is drawn now: its heading, the end of its words, a status."""
+        speaking, now = self._speaking, self._clock()
+        return Page(lambda sheet: self._draw(sheet, speaking, now))
+
+    def _draw(self, sheet: Sheet, speaking: Speaking | None, now: float) -> Iterator[Text]:
+        """The lines of the region, never more than the screen has."""
+        if speaking is not None:
+            yield from list(screen.heading(speaking.turn, speaking.name, self._styles)(sheet))[:1]
+            room = max(_LEAST, self._out.height - _ABOVE - _BELOW)
+            yield from self._typed(speaking, sheet, room)
+            yield Text()
+        yield self._status(sheet, speaking, now)
+
+    def _typed(self, speaking: Speaking, sheet: Sheet, room: int) -> list[Text]:
+        """The last lines of what has been said so far; of what was thought, until words come."""
+        style = "" if speaking.said else "dim"
+        text = "".join(speaking.said or speaking.thought)
+        # No more than can be seen: drawing must not slow down as a turn grows.
+        kept = text[-2 * room * (sheet.measure or screen.MEASURE) :]
+        if not kept.strip():
+            return []
+        return list(screen.words(kept, style)(sheet))[-room:]
+
+    def _status(self, sheet: Sheet, speaking: Speaking | None, now: float) -> Text:
+        """One line: what is going on; what does not fit is left out, the last things first."""
+        line = Text(" " * sheet.gutter, "dim", no_wrap=True)
+        for place, part in enumerate(self._parts(speaking, now)):
+            more = one_line(f" · {part}" if place else part)
+            if sheet.width is not None and line.cell_len + more.cell_len > sheet.width - 1:
+                break
+            line.append_text(more)
+        return line
+
+    def _parts(self, speaking: Speaking | None, now: float) -> Iterator[str]:
+        """What the status line tells, the most important things first."""
+        elapsed = screen.clock_time(now - self._began)
+        if speaking is None:
+            yield "the models are getting ready" if self._id is None else "…"
+            yield elapsed
+            return
+        cap = self._cap()
+        yield f"turn {speaking.turn}" if cap is None else f"turn {speaking.turn} of {cap}"
+        yield speaking.name if speaking.pieces else f"{speaking.name} reads"
+        yield elapsed
+        if speaking.pieces:
+            yield screen.count(speaking.pieces, "token")
+        if (rate := speaking.rate(now)) is not None:
+            yield f"{rate:.0f}/s"
+        if self._tally.seconds:
+            yield f"{self._tally.tokens / self._tally.seconds:.0f}/s overall"
+
+    def _cap(self) -> int | None:
+        """At how many messages the conversation will end at the latest."""
+        rules = self._state.begun().spec.ending
+        return min((rule.turns for rule in rules if isinstance(rule, TurnCap)), default=None)

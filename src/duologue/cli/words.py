@@ -1,0 +1,156 @@
+"""Words that may be hostile, made fit for a terminal: every character seen, none executed.
+
+Escapes, control and format characters become symbols (``␛``, ``<U+202E>``) in a dim style, so a
+message cannot move the cursor, colour the page, turn the direction of reading, or hide something.
+Joiners and variation selectors stay where scripts and emoji need them. Wrapping counts cells, not
+characters. This module does not know what a message is.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from duologue.core.message import is_visible
+
+SYMBOL = "dim"
+"""The style of a symbol that stands for a character."""
+
+TAB = 4
+_SHOWN = 120
+_JOINERS = "\u200c\u200d"
+_JOINER = "\u200d"
+# C0, DEL, C1, the default-ignorable code points (Unicode 16.0), both line separators, surrogates.
+_SUSPECT = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0"
+    "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_WIDE = "\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uff60"
+_CLOSING = "\u3001\u3002\u300d\u300f\uff01\uff09\uff0c\uff0e\uff1a\uff1b\uff1f"
+# A line may break before a word, and before a wide character that closes nothing.
+_PIECE = re.compile(rf"\s+|[{_WIDE}][{_CLOSING}]*|[^\s{_WIDE}]+")
+_FIRST_JOINING_SCRIPT, _LAST_JOINING_SCRIPT = "\u0600", "\u109f"
+_DELETE = 0x7F
+_PICTURES = 0x2400
+
+
+def symbol(char: str) -> str:
+    """A character that cannot be shown, as one that can: ``␛``, else ``<U+202E>``."""
+    code = ord(char)
+    if code < ord(" ") or char == " ":
+        return chr(_PICTURES + code)
+    return "\u2421" if code == _DELETE else f"<U+{code:04X}>"
+
+
+def executes(text: str) -> bool:
+    """Whether a terminal would do something else with ``text`` than to show it."""
+    return _CONTROL.search(text) is not None
+
+
+def visible(text: str, style: str = "") -> Text:
+    """``text`` with symbols for what cannot be seen; line feeds and tabs stay what they are."""
+    shown, done = Text(style=style), 0
+    for match in _SUSPECT.finditer(text):
+        at = match.start()
+        if not _belongs(text, at):
+            shown.append(text[done:at])
+            shown.append(symbol(text[at]), SYMBOL)
+            done = at + 1
+    return shown.append(text[done:])
+
+
+def one_line(text: str, style: str = "") -> Text:
+    """``text`` on one line: line feeds and tabs are symbols too. For names, notes and details."""
+    shown = Text(style=style)
+    for piece in re.split(r"([\n\t])", text):
+        shown.append_text(Text(symbol(piece), SYMBOL) if piece in {"\n", "\t"} else visible(piece))
+    return shown
+
+
+def spelled(text: str) -> Text:
+    """A silent message, every character as a symbol; a long one is cut, and says so."""
+    shown = Text(style=SYMBOL)
+    for char in text[:_SHOWN]:
+        shown.append(symbol(char))
+    if len(text) > _SHOWN:
+        shown.append(f" … and {len(text) - _SHOWN:,} more")
+    return shown
+
+
+def _belongs(text: str, at: int) -> bool:
+    """Whether a character that is drawn as nothing does its proper work where it stands."""
+    if "\ufe00" <= text[at] <= "\ufe0f":
+        return at > 0 and is_visible(text[at - 1])
+    if text[at] not in _JOINERS or not 0 < at < len(text) - 1:
+        return False
+    before, after = text[at - 1], text[at + 1]
+    if text[at] == _JOINER and _pictures(after):
+        return _pictures(before) or before == "\ufe0f"
+    return _joins(before) and _joins(after)
+
+
+def _pictures(char: str) -> bool:
+    """Whether a character is a picture, or the skin tone of one."""
+    return unicodedata.category(char) in {"So", "Sk"} and ord(char) > _PICTURES
+
+
+def _joins(char: str) -> bool:
+    """Whether a character is of a script whose spelling needs joiners (Arabic to Myanmar)."""
+    return _FIRST_JOINING_SCRIPT <= char <= _LAST_JOINING_SCRIPT and is_visible(char)
+
+
+def wrap(text: Text, width: int, hang: int = 0) -> list[Text]:
+    """One line of text as lines of at most ``width`` cells.
+
+    The first keeps its leading blanks; those after it are to stand ``hang`` cells further in.
+    Blanks at a line's end are left out: on a screen nobody sees them.
+    """
+    lines = text.divide(list(_breaks(text.plain, width, max(1, width - hang))))
+    for line in lines:
+        line.rstrip()
+    if hang:
+        for line in lines[1:]:
+            line.pad_left(hang)
+    return list(lines)
+
+
+def _breaks(plain: str, first: int, rest: int) -> Iterator[int]:
+    """Where lines after the first begin, given the room on the first line and on the others."""
+    column, room = 0, first
+    for match in _PIECE.finditer(plain):
+        piece, start = match[0], match.start()
+        size = cell_len(piece)
+        if piece.isspace() or column + size <= room:
+            column += size
+            continue
+        if column:
+            yield start
+            column, room = 0, rest
+        for end, cells in _clusters(piece, room) if size > room else [(len(piece), size)]:
+            if column and column + cells > room:
+                yield start
+                column, room = 0, rest
+            column += cells
+            start = match.start() + end
+
+
+def _clusters(piece: str, room: int) -> Iterator[tuple[int, int]]:
+    """Where a long word may be cut: the end and the cells of each part that must stay whole."""
+    if piece.isascii():
+        yield from ((end, 1) for end in range(1, len(piece) + 1))
+        return
+    start = 0
+    for end in range(1, len(piece) + 1):
+        if end == len(piece) or _splits(piece, end) or end - start > room * 8:
+            yield end, cell_len(piece[start:end])
+            start = end
+
+
+def _splits(piece: str, at: int) -> bool:
+    """Whether a word may be cut before the character at ``at``."""
+    tone = "\U0001f3fb" <= piece[at] <= "\U0001f3ff"
+    return piece[at - 1] != _JOINER and not tone and cell_len(piece[at]) > 0
