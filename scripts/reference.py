@@ -215,7 +215,10 @@ class Parameter(msgspec.Struct, frozen=True):
     @property
     def names(self) -> list[str]:
         """An option's names, as typed."""
-        return list(self.info.param_decls) or [f"--{self.name.strip('_').replace('_', '-')}"]
+        if self.info.param_decls:
+            return list(self.info.param_decls)
+        word = self.name.strip("_").replace("_", "-")
+        return [f"--{word}", f"--no-{word}"] if self.kind is bool else [f"--{word}"]
 
 
 def _parameters(verb: Callable[..., Any]) -> tuple[list[Parameter], list[Parameter]]:

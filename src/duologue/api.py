@@ -23,13 +23,14 @@ from duologue.core.spec import ConversationSpec, Ending, TurnCap, check
 from duologue.core.specfile import Asked, document, read
 from duologue.core.state import fold
 from duologue.core.transcript import Transcript, transcript
-from duologue.errors import ConfigurationError, StoreError, UnknownIdError
+from duologue.errors import ConfigurationError, RecordError, StoreError, UnknownIdError
 from duologue.formats.crossing import IMPORTED_MODEL, take_in
 from duologue.providers.registry import seated
 from duologue.replaying import replay as _replay
 from duologue.scheduler import Watch, record
 from duologue.store.library import Library, folder_name
 from duologue.store.run import SPEC_FILE, Run
+from duologue.verify import verify
 
 _CORNER = ".new"
 
@@ -342,9 +343,12 @@ async def replay(library: Library, prefix: str, *, watch: Watch = _unseen) -> in
         How many facts came out as they are recorded: all of them.
 
     Raises:
+        RecordError: the run's record is not what was written; ``duologue.verify`` finds more.
         ReplayError: a request, or what followed from a reply, is not as recorded.
     """
     found, conv = library.find(prefix)
+    for fault in verify(found).faults:
+        raise RecordError(f"{found.path}: {fault.place}: {fault.what}")
 
     def seen(item: Event | Delta) -> None:
         if isinstance(item, Delta):

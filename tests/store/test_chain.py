@@ -69,7 +69,7 @@ def _sealed() -> bytes:
     ],
 )
 def test_what_is_no_record_is_said_to_be_none(line: bytes) -> None:
-    with pytest.raises(RecordError, match="^not a record: "):
+    with pytest.raises(RecordError, match=r"^not a record: "):
         unseal(line)
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -348,8 +349,7 @@ def test_after_a_failed_sync_nothing_more_is_written(
     segment = Segment(path, ticking())
     written = iter(range(1_000_000))
     with pytest.raises(StoreError, match="Input/output error"):
-        while next(written) >= 0:
-            segment.append("lusab", said("a"), Head())
+        deque((segment.append("lusab", said("a"), Head()) for _ in written), maxlen=0)
     with pytest.raises(StoreError, match="Input/output error"):
         segment.append("lusab", said("a"), Head())
     with pytest.raises(StoreError, match="Input/output error"):

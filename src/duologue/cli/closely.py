@@ -17,6 +17,7 @@ from duologue.cli.words import one_line
 from duologue.core.event import Event, Record, TurnCompleted, TurnStarted
 from duologue.core.message import Origin
 from duologue.core.rebuild import Rebuilt, rebuild
+from duologue.core.spec import Framing
 from duologue.core.transcript import Mark, Spoken
 from duologue.core.wire import digest
 from duologue.errors import ConfigurationError
@@ -211,8 +212,9 @@ def view_page(found: Seen, reading: Reading) -> Page:
         )
     )
     system = [_part("system", "", request.system)] if request.system is not None else []
+    script = request.framing is Framing.SCRIPT
     heard = [
-        _part(f"{each.role}", each.author, each.text, styles, new=place >= found.known)
+        _part("line" if script else each.role.value, each.author, each.text, styles, new=place >= found.known)
         for place, each in enumerate(request.messages)
     ]
     if not heard and not system:
@@ -246,7 +248,10 @@ _NEW = Mark("new", "new")
 def _proof(found: Seen) -> Iterator[Fact]:
     """What was made again, and whether it is what was sent."""
     now = found.now
-    yield Fact("sampling", msgspec.json.encode(now.request.sampling).decode())
+    if now.request.framing is Framing.SCRIPT:
+        yield Fact("framing", "script: sent as one running text, without roles")
+    sampling = msgspec.json.encode(now.request.sampling).decode()
+    yield Fact("sampling", sampling if sampling != "{}" else "left to the provider")
     if now.request.seed is not None:
         yield Fact("seed", str(now.request.seed))
     total, new = len(now.request.messages), len(now.request.messages) - found.known

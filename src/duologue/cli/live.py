@@ -100,6 +100,7 @@ class Watcher:
         *,
         quiet: bool = False,
         json: bool = False,
+        hears: bool = True,
         console: Console | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
@@ -109,11 +110,13 @@ class Watcher:
             library: where its record is read, for what came before and for how it ended.
             quiet: print nothing but its id, at the end.
             json: print the log's lines, as they are written, and nothing else.
+            hears: whether deltas will come; else a turn is seen only when it is finished.
             console: where to print; standard output by default.
             clock: seconds, for rates.
         """
         self._library = library
         self._silent = quiet or json
+        self._before = "reads" if hears else "speaks"
         self._quiet, self._json = quiet, json
         self._out = screen.console() if console is None else console
         self._clock = clock
@@ -326,7 +329,7 @@ class Watcher:
             return
         cap = self._cap()
         yield f"turn {speaking.turn}" if cap is None else f"turn {speaking.turn} of {cap}"
-        yield speaking.name if speaking.pieces else f"{speaking.name} reads"
+        yield speaking.name if speaking.pieces else f"{speaking.name} {self._before}"
         yield elapsed
         if speaking.pieces:
             yield screen.count(speaking.pieces, "token")

@@ -5,15 +5,18 @@ width on a terminal, in long plain lines in a pipe. Words are set off from the m
 that no message can forge a heading. This module reads no files and asks no clock.
 """
 
+import os
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from io import TextIOWrapper
 from pathlib import Path
 
 import msgspec
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from duologue.cli.words import TAB, one_line, spelled, visible, wrap
@@ -97,9 +100,13 @@ class Page:
 
 def console() -> Console:
     """Standard output; characters that its encoding lacks are escaped, not an error."""
-    if hasattr(sys.stdout, "reconfigure"):
+    if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    return Console(highlight=False)
+    out = Console(highlight=False)
+    if out.is_dumb_terminal and "COLUMNS" not in os.environ:
+        # Rich takes a dumb terminal to be 80 by 25; the system knows better.
+        out.size = ConsoleDimensions(*shutil.get_terminal_size((80, 25)))
+    return out
 
 
 def write(out: Console, data: bytes) -> None:

@@ -40,7 +40,7 @@ def tail(
     from duologue.cli.live import Watcher
 
     run, conv = find(ctx.obj, id_)
-    with Watcher(ctx.obj, json=json) as watcher:
+    with Watcher(ctx.obj, json=json, hears=False) as watcher:
         ended = False
         try:
             for record in follow(run, conv, lambda: time.sleep(INTERVAL_S)):

@@ -21,7 +21,7 @@ _PART = rf"(?:[A-Za-z0-9_-]++|{_BASIC}|{_LITERAL})"
 
 _KEY = re.compile(rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART})*+", re.DOTALL)
 _EQUALS = re.compile(r"[ \t]*=[ \t]*")
-_SCALAR = re.compile(rf"{_LONG}|{_BASIC}|{_LITERAL}|[^,\]}}#\n]*+", re.DOTALL)
+_SCALAR = re.compile(rf"{_LONG}|{_BASIC}|{_LITERAL}|[^,\]}}#\n]++", re.DOTALL)
 # Nothing that separates two statements or two items tells where either stands.
 _GAP = re.compile(r"(?:[ \t\n,]|#[^\n]*+)*+")
 _HEADER = re.compile(r"\[{1,2}[ \t]*")
