@@ -178,6 +178,42 @@ _SPEC = f"""# The spec file
 
 {_middle(specfile.__doc__)}
 
+A file that says more, which `duologue run salon.toml` holds with the default models:
+
+```toml
+name = "salon"
+opener = "Is the sea awake?"
+opener_by = "Ada"
+turns = 30
+seed = 7
+told = "Whoever has nothing more to say writes [END] alone on a line."
+order = {{ kind = "shuffled", seed = 3 }}
+ending = [
+    {{ kind = "exit", sentinel = "[END]", rule = "mutual" }},
+    {{ kind = "silence", turns = 3 }},
+]
+
+[[participants]]
+name = "Ada"
+model = "smollm2-135m"
+framing = "script"
+system = "Night at a lighthouse. Ada keeps it; Ben and Cleo came up to see the sea."
+sampling = {{ temperature = 0.8, max_tokens = 96, extra = {{ min_p = 0.1 }} }}
+
+[[participants]]
+name = "Ben"
+model = "qwen2.5-coder-0.5b"
+framing = "script"
+sampling = {{ temperature = 0.8, max_tokens = 96 }}
+
+[[participants]]
+name = "Cleo"
+model = "qwen2.5-coder-0.5b"
+framing = "script"
+sampling = {{ temperature = 1.0, max_tokens = 96 }}
+private = [{{ author = "Cleo", text = "I have never seen the sea.", origin = "scenario" }}]
+```
+
 A fault is told with the file, the line, the key and what would be right; all faults at once. The
 resolved spec of every run is kept in its folder as `experiment.toml`, and in the log. TOML has no
 null: leave a key out instead."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from duologue.conversation import converse
 from duologue.core import spec as s
 from duologue.core.event import Event
-from duologue.core.message import Message, Origin
+from duologue.core.message import Message, Origin, silence
 from duologue.core.provider import Call, Completion, Delta, Finish, Provider, Seat
 from duologue.errors import (
     BrokenStreamError,
@@ -56,8 +56,13 @@ def texts() -> st.SearchStrategy[str]:
 
 def names() -> st.SearchStrategy[str]:
     """Display names, odd ones among them."""
-    odd = ("Ada", "Ben", "ada", "A/1", "A/1/0", "O'Neil", 'q"', "Ada:", "\\", " ", "😀", "\u200b")
-    return st.sampled_from(odd) | texts().filter(bool)
+    odd = ("Ada", "Ben", "ada", "A/1", "A/1/0", "O'Neil", 'q"', "Ada:", "\\", "😀", "a\u200b")
+    return st.sampled_from(odd) | texts().filter(_readable)
+
+
+def _readable(name: str) -> bool:
+    """Whether a seat may have that name."""
+    return silence(name) is None and len(name.splitlines()) == 1
 
 
 _LINES = st.builds(

@@ -15,7 +15,7 @@ from duologue.core.event import ConversationStarted, EndReason, Event, Record, T
 from duologue.core.message import Message, Origin
 from duologue.core.provider import Call, Completion, Delta, Provider
 from duologue.core.spec import ConversationSpec, Line, Participant, TurnCap
-from duologue.core.specfile import Asked, read
+from duologue.core.specfile import Asked, document, read
 from duologue.core.transcript import Spoken, Status
 from duologue.errors import (
     BusyError,
@@ -332,7 +332,7 @@ async def test_an_unknown_id_is_unknown_though_its_folder_is_there(library: Libr
 
 
 def _plain(what: Play) -> dict[str, object]:
-    return api.document(Asked(None, what.spec))
+    return document(Asked(None, what.spec))
 
 
 # Branching.
@@ -372,11 +372,12 @@ async def test_a_branch_of_a_branch_needs_neither_parent(library: Library) -> No
             path.unlink()
     again = api.recorded(Run(grandchild.folder), grandchild.id)
     assert again == grandchild
-    fork = again.transcript.state.begun().fork
-    assert fork is not None
-    assert (fork.conversation, fork.turn, fork.started.fork) == (
-        child.id, 5, replace(child.transcript.state.begun().fork, turn=3)
-    )  # fmt: skip
+    forks = []
+    started: ConversationStarted | None = again.transcript.state.begun()
+    while started is not None and started.fork is not None:
+        forks.append((started.fork.conversation, started.fork.turn))
+        started = started.fork.started
+    assert forks == [(child.id, 5), (parent.id, 3)]
     assert await api.replay(library, grandchild.id) > 8
     proof = verify(Run(grandchild.folder))
     assert (proof.faults, proof.requests) == ((), 6)
@@ -469,7 +470,7 @@ async def test_replaying_shows_the_words_and_writes_nothing(library: Library) ->
     assert before == {path.name: path.read_bytes() for path in recorded.folder.glob("log-*")}
 
 
-@pytest.mark.parametrize("word", ["世界", "two", '"turn":3'])
+@pytest.mark.parametrize("word", ["the cap of", "two", '"turn":3'])
 async def test_a_changed_log_is_not_replayed_wherever_it_was_changed(
     library: Library, word: str
 ) -> None:
@@ -522,7 +523,7 @@ async def test_an_import_cannot_be_resumed_or_replayed_but_branched_with_models(
         api.unfinished(library, "old")
     with pytest.raises(ReplayError, match="nothing to replay"):
         await api.replay(library, "old")
-    with pytest.raises(ConfigurationError, match="seat of 'A' is not known.*--model 'A=MODEL'"):
+    with pytest.raises(ConfigurationError, match=r"seat of 'A' is not known.*--model 'A=MODEL'"):
         await api.branch(library, "old", 2, Change(turns=4))
     model = f"scripted:{_write_script(tmp_path / 's.jsonl', 'one', 'two')}"
     change = Change(models={"A": model, "B": model}, turns=4)

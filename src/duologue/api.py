@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from duologue.conversation import converse as _converse
+from duologue.conversation import rehearse
 from duologue.core.branch import branch as _branch
 from duologue.core.event import EndReason, Event, Record
 from duologue.core.ids import ID_BYTES, speakable
@@ -282,6 +283,7 @@ async def branch(
             providers = await stack.enter_async_context(seated(spec))
         seats = {name: providers[name].seat for name in spec.names()}
         history = _branch(events, parent, at, spec=spec, seats=seats, say=change.say)
+        rehearse(fold(history))
         begun = fold(history).begun().spec
         made = _settle(library, Asked(change.name, begun), conv, history)
         with made.writing() as log:

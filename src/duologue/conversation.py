@@ -71,7 +71,7 @@ async def converse(
     if state.started is None:
         start = ConversationStarted(check(spec), _seats(spec, providers))
         state = apply(state, start)
-        _rehearse(state)
+        rehearse(state)
         yield start
     if state.ended is not None and state.ended.reason is not EndReason.ERROR:
         return
@@ -94,8 +94,12 @@ def _seats(spec: ConversationSpec, providers: Mapping[str, Provider]) -> dict[st
     return {name: _provider(providers, name).seat for name in spec.names()}
 
 
-def _rehearse(state: State) -> None:
-    """Make everybody's first request: what a dialect cannot say is refused before the start."""
+def rehearse(state: State) -> None:
+    """Make everybody's next request: what a dialect cannot say is refused before the start.
+
+    Raises:
+        ConfigurationError: somebody's request cannot be made.
+    """
     for name, seat in state.begun().seats.items():
         encode(seat, view(state, name))
 

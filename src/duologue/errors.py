@@ -98,7 +98,7 @@ class ProviderError(DuologueError):
         wait_s: how long the provider asked us to wait, in seconds, if it said so.
     """
 
-    boundary: ClassVar[str] = "provider"
+    boundary: str = "provider"
 
     def __init__(self, detail: str, *, partial: str = "", wait_s: float | None = None) -> None:
         super().__init__(detail)
@@ -163,5 +163,7 @@ class ProviderBugError(ProviderError):
 
 def boundary_error(boundary: str) -> type[ProviderError]:
     """The class whose boundary has that name in the log; the root class if none has."""
-    kinds = {kind.boundary: kind for kind in ProviderError.__subclasses__()}
-    return kinds.get(boundary, ProviderError)
+    for kind in ProviderError.__subclasses__():
+        if kind.boundary == boundary:
+            return kind
+    return ProviderError

@@ -7,6 +7,8 @@ This module does not know where the facts are kept.
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
+import msgspec
+
 from duologue.conversation import converse
 from duologue.core.event import (
     ConversationEnded,
@@ -19,6 +21,8 @@ from duologue.core.provider import Delta
 from duologue.core.state import fold
 from duologue.errors import ReplayError
 from duologue.providers.replay import Replay
+
+_WIDTH = 200
 
 
 def settled(events: Sequence[Event]) -> list[Event]:
@@ -74,7 +78,7 @@ async def replay(events: Sequence[Event], watch: Callable[[Event | Delta], None]
             async for item in items:
                 watch(item)
         if len(made) == before:
-            raise ReplayError(f"fact {before} is recorded, but nothing came: {expected[before]!r}")
+            raise ReplayError(f"fact {before} is recorded, but nothing came: {_shown(expected[before])}")
     return len(made)
 
 
@@ -102,4 +106,13 @@ async def _again(
 def _compare(fact: Event, expected: list[Event], place: int) -> None:
     """Refuse a fact that is not the one recorded at its place."""
     if fact != expected[place]:
-        raise ReplayError(f"fact {place} is {expected[place]!r} in the log, and came as {fact!r}")
+        raise ReplayError(
+            f"fact {place} is {_shown(expected[place])} in the log, and came as {_shown(fact)}: "
+            "the log was changed, or another duologue wrote it"
+        )
+
+
+def _shown(event: Event) -> str:
+    """A fact as its log has it, not too long."""
+    line = msgspec.json.encode(event).decode()
+    return line if len(line) <= _WIDTH else f"{line[:_WIDTH]}…"

@@ -116,3 +116,10 @@ def test_defaults_are_not_written() -> None:
     assert msgspec.json.encode(Participant("Ada", "m")) == b'{"name":"Ada","model":"m"}'
     assert msgspec.json.encode(pair(order=Shuffled(3)).order) == b'{"kind":"shuffled","seed":3}'
     assert msgspec.json.encode(Framing.SCRIPT) == b'"script"'
+
+
+@pytest.mark.parametrize("name", [" ", "\u200b", "Ada\nBen:", "two\u2028lines"])
+def test_a_name_that_cannot_be_read_as_one_line_is_refused(name: str) -> None:
+    spec = ConversationSpec((Participant(name, "scripted:x"),))
+    with pytest.raises(ConfigurationError, match="one visible line"):
+        check(spec)

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 import tomli_w
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from duologue.core import spec as specs
@@ -32,10 +32,16 @@ model = "qwen"
 """
 SEATS = (Participant("Ada", "smol"), Participant("Bo", "qwen"))
 
+
+def _is_visible_line(text: str) -> bool:
+    """Whether a name, or an exit's sentinel, may be that text."""
+    return silence(text) is None and len(text.splitlines()) == 1
+
+
 nasty = st.sampled_from("\n\r\t\x00\x1b\x7f\x85\u200b\u2028\"'\\ #=")
 whole = st.sampled_from([" ", "\r\n", "\u200b", '"""', "'''", "[[a]]\nb = 1\n", "\ufeff", "\\"])
 words = st.text(st.characters(exclude_categories=["Cs"]) | nasty) | whole
-named = words.filter(bool)
+visible = words.filter(_is_visible_line)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 plain = st.recursive(
     words | st.integers() | finite | st.booleans(),
@@ -52,33 +58,30 @@ samplings = st.builds(
     stop=st.lists(words, max_size=2).map(tuple),
     extra=st.dictionaries(words, plain, max_size=3),
 )
-
-
-def _stands_alone(text: str) -> bool:
-    """Whether an exit's sentinel may be that text."""
-    return silence(text) is None and len(text.splitlines()) == 1
-
-
 endings = st.one_of(
-    st.builds(Exit, named.filter(_stands_alone), st.sampled_from(specs.ExitRule), st.integers(1)),
-    st.builds(specs.StopPhrase, named),
+    st.builds(Exit, visible, st.sampled_from(specs.ExitRule), st.integers(1)),
+    st.builds(specs.StopPhrase, words.filter(bool)),
     st.builds(SilenceCap, st.integers(1)),
 )
 
 
-@st.composite
-def _asked(draw: st.DrawFn) -> Asked:
-    """A conversation that anybody might ask for: every field drawn, all of it in order."""
-    names = draw(st.lists(named, min_size=1, max_size=3, unique=True))
-    seats = st.builds(
+def _seat(name: str) -> st.SearchStrategy[Participant]:
+    """Any seat of that name."""
+    return st.builds(
         Participant,
+        name=st.just(name),
         model=words,
-        name=named,
         system=st.none() | words,
         framing=st.sampled_from(specs.Framing),
         sampling=samplings,
         private=st.lists(lines, max_size=2).map(tuple),
     )
+
+
+@st.composite
+def _asked(draw: st.DrawFn) -> Asked:
+    """A conversation that anybody might ask for: every field drawn, all of it in order."""
+    names = draw(st.lists(visible, min_size=1, max_size=3, unique=True))
     orders = st.one_of(
         st.builds(RoundRobin, st.none() | st.sampled_from(names)),
         st.builds(specs.Shuffled, st.integers()),
@@ -86,10 +89,7 @@ def _asked(draw: st.DrawFn) -> Asked:
     )
     caps = st.builds(TurnCap, st.integers(1))
     spec = ConversationSpec(
-        participants=tuple(
-            Participant(**{**{f: getattr(seat, f) for f in seat.__struct_fields__}, "name": name})
-            for name, seat in ((name, draw(seats)) for name in names)
-        ),
+        participants=tuple(draw(_seat(name)) for name in names),
         opening=tuple(draw(st.lists(lines, max_size=2))),
         order=draw(orders),
         ending=(*draw(st.lists(endings, max_size=3)), draw(caps)),
@@ -97,7 +97,15 @@ def _asked(draw: st.DrawFn) -> Asked:
         labels=draw(st.sampled_from(specs.Labels)),
         seed=draw(st.none() | st.integers()),
     )
-    return Asked(draw(st.none() | words), spec)
+    return Asked(draw(st.none() | words), _sensible(spec))
+
+
+def _sensible(spec: ConversationSpec) -> ConversationSpec:
+    """``spec``, unless ``check`` refuses it: then another is drawn."""
+    try:
+        return specs.check(spec)
+    except ConfigurationError:
+        reject()
 
 
 def _refusal(text: str) -> str:

@@ -7,7 +7,9 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.glob("*.md"), *ROOT.glob("*.md")])
 
-_FENCE = re.compile(r"^(?P<mark>`{3,})(?P<tongue>\w*)\n(?P<code>.*?)^(?P=mark)$", re.DOTALL | re.M)
+_FENCE = re.compile(
+    r"^(?P<mark>`{3,})(?P<tongue>\w*)\n(?P<code>.*?)^(?P=mark)$", re.DOTALL | re.MULTILINE
+)
 
 
 def blocks(page: Path, tongue: str) -> list[str]:

@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-
 from pages import DOCS
 
-_EXAMPLE = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```$)?", re.DOTALL | re.M)
+_EXAMPLE = re.compile(
+    r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE
+)
 
 
 def test_every_example_prints_what_the_page_says(

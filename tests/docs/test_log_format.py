@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pages import DOCS, blocks
 
 from duologue.core.branch import branch
 from duologue.core.message import Message, Origin
@@ -14,7 +15,6 @@ from duologue.core.state import fold
 from duologue.core.transcript import transcript
 from duologue.store.run import Run
 from duologue.verify import verify
-from pages import DOCS, blocks
 from recording import CONV, OTHER, PAIR, TRIO, folder, interleave, log_of, place, unsynced
 
 PAGE = DOCS / "log-format.md"

@@ -433,3 +433,10 @@ def test_a_started_turn_has_no_words_to_find(run: Run) -> None:
     spec = ConversationSpec((Participant("Ada", "m"),))
     write(run, CONV, [ConversationStarted(spec), TurnStarted(1, "Ada", "0" * 64)])
     assert search(run, "Ada") == []
+
+
+def test_equally_good_finds_come_in_the_same_order_whenever_they_were_indexed(run: Run) -> None:
+    for conv in ("zzz", "aaa"):
+        write(run, conv, _tracks()[CONV])
+        listing(run)
+    assert [found.id for found in search(run, "quoted")] == ["aaa", "zzz"]

@@ -335,3 +335,14 @@ async def test_readers_see_whole_lines_only_while_somebody_writes(run: Run) -> N
     reader.join()
     assert wrong == []
     assert run.events(CONV) == events
+
+
+async def test_nothing_is_added_to_a_conversation_whose_record_was_edited(run: Run) -> None:
+    write(run, CONV, await PAIR.events())
+    lines = log_of(run).read_bytes()
+    log_of(run).write_bytes(lines.replace(b"quoted", b"quoter", 1))
+    assert len(run.events(CONV)) > 1
+    says = r"record \d+ is not as it was written.*duologue verify"
+    with run.writing() as log, pytest.raises(RecordError, match=says):
+        log.take_up(CONV)
+    assert log_of(run).read_bytes() == lines.replace(b"quoted", b"quoter", 1)

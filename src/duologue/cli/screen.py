@@ -552,13 +552,13 @@ def next_steps(reading: Reading, *, held: bool) -> Iterator[tuple[str, str]]:
 def _steps(steps: Sequence[Fact], sheet: Sheet) -> Iterator[Text]:
     """Commands, each whole on its line, with what they do beside or below them."""
     widest = max(cell_len(step.label) for step in steps)
+    room = widest + 3 + max(cell_len(step.value) for step in steps)
     for step in steps:
         line = one_line(step.label, step.label_style)
-        explained = Text(step.value, _LABEL_STYLE)
-        if sheet.width is None or widest + 3 + explained.cell_len <= sheet.width:
-            yield joined(line, Text(" " * (widest + 3 - line.cell_len)), explained)
-        else:
-            yield from wrapped(line, sheet.width, 2)
+        if sheet.width is None or room <= sheet.width:
+            pad = Text(" " * (widest + 3 - line.cell_len))
+            line = joined(line, pad, Text(step.value, _LABEL_STYLE))
+        yield from wrapped(line, sheet.width)
 
 
 def unfinished(reading: Reading) -> Page | None:

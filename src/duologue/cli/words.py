@@ -130,7 +130,7 @@ def _breaks(plain: str, first: int, rest: int) -> Iterator[int]:
         if column:
             yield start
             column, room = 0, rest
-        for end, cells in _clusters(piece, room) if size > room else [(len(piece), size)]:
+        for end, cells in _clusters(piece) if size > room else [(len(piece), size)]:
             if column and column + cells > room:
                 yield start
                 column, room = 0, rest
@@ -138,14 +138,14 @@ def _breaks(plain: str, first: int, rest: int) -> Iterator[int]:
             start = match.start() + end
 
 
-def _clusters(piece: str, room: int) -> Iterator[tuple[int, int]]:
+def _clusters(piece: str) -> Iterator[tuple[int, int]]:
     """Where a long word may be cut: the end and the cells of each part that must stay whole."""
     if piece.isascii():
         yield from ((end, 1) for end in range(1, len(piece) + 1))
         return
     start = 0
     for end in range(1, len(piece) + 1):
-        if end == len(piece) or _splits(piece, end) or end - start > room * 8:
+        if end == len(piece) or _splits(piece, end):
             yield end, cell_len(piece[start:end])
             start = end
 

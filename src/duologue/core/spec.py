@@ -227,6 +227,8 @@ def check(spec: ConversationSpec) -> ConversationSpec:
     for rule in spec.ending:
         _refuse_sentinel(rule)
     names = spec.names()
+    for name in names:
+        _refuse_name(name)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigurationError(
@@ -257,6 +259,12 @@ def _refuse_unrecordable(spec: ConversationSpec) -> None:
             "the conversation's spec cannot be recorded exactly: use finite numbers, and in "
             "'extra' only what JSON has (lists, not tuples; strings as keys)"
         )
+
+
+def _refuse_name(name: str) -> None:
+    """A name that could not be seen, or that would be more than one line of a script."""
+    if silence(name) or len(name.splitlines()) > 1:
+        raise ConfigurationError(f"the name {name!r} cannot be read: give one visible line")
 
 
 def _refuse_sentinel(rule: Ending) -> None:

@@ -51,9 +51,7 @@ class Format(msgspec.Struct, frozen=True):
 
 
 FORMATS = {
-    founding.FORMAT: Format(
-        ".md", founding.parse, founding.render, founding.cannot_hold, frozenset({"times"})
-    ),
+    founding.FORMAT: Format(".md", founding.parse, founding.render, founding.cannot_hold),
     jsonl.FORMAT: Format(
         ".jsonl", jsonl.parse, jsonl.render, jsonl.cannot_hold, frozenset({"origins"})
     ),
@@ -226,6 +224,9 @@ def _facts(transcript: Transcript) -> Iterator[tuple[str, str]]:
     if set(origins) - {Origin.MODEL.value}:
         counted = ", ".join(f"{count} {origin}" for origin, count in sorted(origins.items()))
         yield "origins", f"who made the words: {counted}"
+    private = sum(entry.message.seen_by is not None for entry in entries)
+    if private:
+        yield "private", f"that {private} messages were seen by some only"
     requests = sum(entry.started is not None for entry in entries)
     if requests:
         yield "views", f"what each model was sent: {requests} requests, and their digests"
@@ -236,6 +237,7 @@ def _facts(transcript: Transcript) -> Iterator[tuple[str, str]]:
     if started.source is None:
         yield "spec", "models, prompts, sampling, order and what the participants were told"
         yield "ended", "how the conversation ended"
+        yield "times", "when each message was written"
     reasoned = sum(bool(entry.completed and entry.completed.reasoning) for entry in entries)
     if reasoned:
         yield "reasoning", f"the reasoning before {reasoned} messages"

@@ -81,4 +81,6 @@ def _completion(event: TurnCompleted) -> Completion:
 def _error(event: AttemptFailed) -> ProviderError:
     """The error that became this fact."""
     kind = boundary_error(event.boundary)
-    return kind(event.detail, partial=event.partial, wait_s=event.wait_s)
+    error = kind(event.detail, partial=event.partial, wait_s=event.wait_s)
+    error.boundary = event.boundary  # a plug-in may have named one that we do not know
+    return error

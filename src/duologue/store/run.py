@@ -18,8 +18,8 @@ import tomli_w
 
 from duologue.core.event import Event, Record
 from duologue.errors import BusyError, RecordError, StoreError
-from duologue.store.chain import Head
-from duologue.store.segment import Clock, Segment, now, read
+from duologue.store.chain import Head, intact
+from duologue.store.segment import Clock, Line, Segment, now, read
 
 SPEC_FILE = "experiment.toml"
 INDEX_FILE = "index.sqlite"
@@ -82,14 +82,37 @@ class Run:
         Raises:
             RecordError: one is missing, twice there, or cannot be read.
         """
-        found: list[Record] = []
+        return [record for _, record in self._lines(conv)]
+
+    def sound(self, conv: str) -> list[Record]:
+        """The records of one conversation, in order, if every byte of them is as it was written.
+
+        Raises:
+            RecordError: one is missing, twice there, cannot be read, or was edited.
+        """
+        head, records = Head(), list[Record]()
+        for line, record in self._lines(conv):
+            records.append(record)
+            if not intact(line.data, record, head):
+                raise RecordError(
+                    f"{conv}: record {record.seq} is not as it was written, so nothing is added to "
+                    f"it; 'duologue verify {self.name}' names every such place"
+                )
+            head = Head(record.seq + 1, record.h)
+        return records
+
+    def _lines(self, conv: str) -> list[tuple[Line, Record]]:
+        """The lines of one conversation and what they hold, in order."""
+        found: list[tuple[Line, Record]] = []
         for segment in self.segments():
             for line in (line for line in read(segment) if line.conv == conv):
                 if line.record is None:
                     place = f"{segment.name}, line {line.number}"
                     raise RecordError(f"{conv} is damaged at {place}: {line.problem}")
-                found.append(line.record)
-        return _in_order(conv, sorted(found, key=lambda record: record.seq))
+                found.append((line, line.record))
+        found.sort(key=lambda pair: pair[1].seq)
+        _refuse_gaps(conv, [record for _, record in found])
+        return found
 
     def events(self, conv: str) -> list[Event]:
         """The facts of one conversation, in order.
@@ -200,14 +223,13 @@ def _busy(name: str, lock: int) -> str:
     return f"the run {name!r} is being written by {who}: wait for it, or stop it, then try again"
 
 
-def _in_order(conv: str, records: list[Record]) -> list[Record]:
-    """The records, if their numbers count up from 0."""
+def _refuse_gaps(conv: str, records: list[Record]) -> None:
+    """Refuse records whose numbers do not count up from 0."""
     for place, record in enumerate(records):
         if record.seq != place:
             what = "is missing" if record.seq > place else "is there twice"
             number = min(place, record.seq)
             raise RecordError(f"{conv}: record {number} {what}; 'duologue verify' names the place")
-    return records
 
 
 class Log:
@@ -223,9 +245,9 @@ class Log:
         """The facts of a conversation that is to go on; the chain continues from them.
 
         Raises:
-            RecordError: they are not whole.
+            RecordError: they are not whole, or not as they were written.
         """
-        records = self._run.conversation(conv)
+        records = self._run.sound(conv)
         if records:
             self._heads[conv] = Head(len(records), records[-1].h)
         return [record.event for record in records]
