@@ -5,6 +5,7 @@ executions can be compared with ``==``. This module does not know how events are
 """
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -22,6 +23,9 @@ class EndReason(StrEnum):
     MUTUAL_EXIT = "mutual_exit"
     SILENCE = "silence"
     MAX_TURNS = "max_turns"
+    BUDGET = "budget"
+    REFUSAL = "refusal"
+    CONTENT_FILTER = "content_filter"
     STOP_PHRASE = "stop_phrase"
     CONTEXT_FULL = "context_full"
     ERROR = "error"
@@ -74,12 +78,14 @@ class ConversationStarted(_Fact, frozen=True, tag="conversation_started"):
         seats: what each participant's model resolved to, by name; empty for an import.
         fork: where it branched from, if it did. The events up to that turn follow as inherited.
         source: where it was imported from, if it was.
+        key: the conversation's name towards providers, from which caches are routed.
     """
 
     spec: ConversationSpec
     seats: dict[str, Seat] = {}
     fork: "Fork | None" = None
     source: Source | None = None
+    key: str = ""
 
 
 class Fork(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,6 +129,9 @@ class AttemptFailed(_Fact, frozen=True, tag="attempt_failed"):
         detail: what happened, without secrets.
         partial: text that had arrived; never folded into a message.
         wait_s: how long the provider asked us to wait, in seconds.
+        again: whether another attempt follows.
+        usage: tokens, where the provider counts them for what failed.
+        cost: United States dollars, if known.
     """
 
     turn: int
@@ -131,6 +140,9 @@ class AttemptFailed(_Fact, frozen=True, tag="attempt_failed"):
     detail: str
     partial: str = ""
     wait_s: float | None = None
+    again: bool = False
+    usage: Usage = Usage()
+    cost: float | None = None
 
 
 class TurnCompleted(_Fact, frozen=True, tag="turn_completed"):
@@ -146,6 +158,9 @@ class TurnCompleted(_Fact, frozen=True, tag="turn_completed"):
         seconds: seconds from the call to the end.
         served: the model that really served the turn, as the reply says.
         reasoning: what the model thought before it spoke; not part of the message.
+        detail: the provider's own words about a refusal, a filter or a cut.
+        blocks: reasoning as the provider sent it, given back to this participant alone.
+        cost: United States dollars, at the price of the day; None where it is not known.
     """
 
     turn: int
@@ -157,6 +172,23 @@ class TurnCompleted(_Fact, frozen=True, tag="turn_completed"):
     seconds: float | None = None
     served: str | None = None
     reasoning: str | None = None
+    detail: str | None = None
+    blocks: tuple[dict[str, Any], ...] = ()
+    cost: float | None = None
+
+
+class ContextReset(_Fact, frozen=True, tag="context_reset"):
+    """A participant's view begins later from here on; the messages stay in the conversation.
+
+    Attributes:
+        turn: the turn that is about to be taken.
+        participant: whose view.
+        first: the number of the first message that it still holds.
+    """
+
+    turn: int
+    participant: str
+    first: int
 
 
 class MessageInjected(_Fact, frozen=True, tag="message_injected"):
@@ -206,6 +238,7 @@ Event = (
     | TurnCompleted
     | MessageInjected
     | ParticipantLeft
+    | ContextReset
     | ConversationEnded
 )
 

@@ -94,6 +94,10 @@ class Completion(msgspec.Struct, frozen=True, omit_defaults=True):
         seconds: seconds from the call to the end.
         served: the model that the reply says really made it.
         reasoning: what the model thought before it spoke, kept apart.
+        detail: the provider's own words about a refusal, a filter or a cut, if it gave any.
+        blocks: reasoning as the provider sent it, bound to this reply; to be given back to this
+            participant unmodified, and to nobody else.
+        cost: United States dollars, if the price is known.
     """
 
     text: str
@@ -104,6 +108,28 @@ class Completion(msgspec.Struct, frozen=True, omit_defaults=True):
     seconds: float | None = None
     served: str | None = None
     reasoning: str | None = None
+    detail: str | None = None
+    blocks: tuple[dict[str, Any], ...] = ()
+    cost: float | None = None
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An attempt that failed and that is followed by another, as a wrapper reports it.
+
+    Attributes:
+        boundary: what was crossed, as named in ``duologue.errors``.
+        detail: what happened.
+        partial: text that had arrived.
+        wait_s: how long the provider asked us to wait.
+    """
+
+    boundary: str
+    detail: str
+    partial: str = ""
+    wait_s: float | None = None
+
+
+Item = Delta | Failure | Completion
 
 
 class Provider(Protocol):
@@ -114,8 +140,10 @@ class Provider(Protocol):
         """What this provider is, as it will be recorded."""
         ...
 
-    def stream(self, call: Call) -> AsyncGenerator[Delta | Completion, None]:
+    def stream(self, call: Call) -> AsyncGenerator[Item, None]:
         """Answer one request: any number of deltas, then exactly one completion.
+
+        After a ``Failure`` the same request is sent again, and its deltas begin anew.
 
         Raises:
             ProviderError: named by the boundary that was crossed.

@@ -169,7 +169,62 @@ class SilenceCap(_Declared, frozen=True, tag_field="kind", tag="silence"):
     turns: Positive = 2
 
 
-Ending = TurnCap | Exit | StopPhrase | SilenceCap
+class Budget(_Declared, frozen=True, tag_field="kind", tag="budget"):
+    """The conversation ends before a turn that could go over what may be spent.
+
+    The next turn is reckoned as dear as the dearest so far, so a budget is overrun by one turn at
+    the most. What failed attempts cost counts where the provider says it.
+
+    Attributes:
+        tokens: read and generated, all participants together.
+        usd: United States dollars, at the prices of the day of each call.
+        minutes: of the models' own time, waiting between attempts not counted.
+    """
+
+    tokens: Positive | None = None
+    usd: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    minutes: Annotated[float, msgspec.Meta(gt=0)] | None = None
+
+
+Ending = TurnCap | Exit | StopPhrase | SilenceCap | Budget
+
+
+class Keep(_Declared, frozen=True, tag_field="kind", tag="keep"):
+    """A silent turn is a message like any other."""
+
+
+class Resend(_Declared, frozen=True, tag_field="kind", tag="resend"):
+    """A silent turn is asked for again; each silent reply is a failed attempt on the record.
+
+    Attributes:
+        times: how often at the most; after that the silence is kept.
+    """
+
+    times: Positive = 1
+
+
+class Nudge(_Declared, frozen=True, tag_field="kind", tag="nudge"):
+    """After a silent turn everybody hears these words, under the name ``duologue``.
+
+    Attributes:
+        text: the words.
+    """
+
+    text: Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class EndAtSilence(_Declared, frozen=True, tag_field="kind", tag="end"):
+    """The first silent turn ends the conversation."""
+
+
+SilencePolicy = Keep | Resend | Nudge | EndAtSilence
+
+
+class RefusalPolicy(StrEnum):
+    """Whether a refusal is a message like any other, or ends the conversation."""
+
+    KEEP = "keep"
+    END = "end"
 
 
 class Labels(StrEnum):
@@ -195,6 +250,13 @@ class ConversationSpec(_Declared, frozen=True):
             tells them nothing.
         labels: whether others' words carry names in chat views.
         seed: from which each turn's own seed is derived; None leaves seeds to the providers.
+        silence: what follows a silent turn.
+        stand_in: what is put in the place of a silent turn where a provider refuses silence in a
+            view; an edit on the record. None ends the conversation there with an error.
+        refusal: what follows a refusal.
+        keep_last: when a view no longer fits, so many messages are kept for that participant, by
+            an explicit reset on the record; None ends the conversation.
+        share_reasoning: whether others are shown what a participant thought before it spoke.
     """
 
     participants: Annotated[tuple[Participant, ...], msgspec.Meta(min_length=1)]
@@ -204,6 +266,11 @@ class ConversationSpec(_Declared, frozen=True):
     told: str | None = None
     labels: Labels = Labels.AUTO
     seed: int | None = None
+    silence: SilencePolicy = Keep()
+    stand_in: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    refusal: RefusalPolicy = RefusalPolicy.KEEP
+    keep_last: Positive | None = None
+    share_reasoning: bool = False
 
     def names(self) -> tuple[str, ...]:
         """The display names, in the order of the seats."""

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from duologue.core.event import (
     AttemptFailed,
+    ContextReset,
     ConversationEnded,
     ConversationStarted,
     Event,
