@@ -21,11 +21,11 @@ from duologue.core.event import (
     TurnCompleted,
     TurnStarted,
 )
-from duologue.core.message import Message
+from duologue.core.message import Message, silence
 from duologue.core.order import next_speaker
-from duologue.core.perspective import view
-from duologue.core.provider import Call, Completion, Delta, Provider, Seat
-from duologue.core.spec import ConversationSpec, check
+from duologue.core.perspective import SILENCE, view
+from duologue.core.provider import Call, Completion, Delta, Failure, Item, Provider, Seat
+from duologue.core.spec import ConversationSpec, Resend, check
 from duologue.core.state import State, apply, fold
 from duologue.core.wire import digest, encode
 from duologue.errors import (
@@ -52,7 +52,7 @@ async def converse(
         spec: what to hold; with a history, the spec that the history began with.
         providers: who answers, by participant's name.
         history: the facts so far; they are not yielded again.
-        key: the conversation's identity towards providers, for caches; not recorded.
+        key: the conversation's name towards providers, from which caches are routed; recorded.
 
     Yields:
         Event: a fact, to be stored before the generator is resumed.
@@ -69,7 +69,7 @@ async def converse(
             "spec, or branch to change it"
         )
     if state.started is None:
-        start = ConversationStarted(check(spec), _seats(spec, providers))
+        start = ConversationStarted(check(spec), _seats(spec, providers), key=key)
         state = apply(state, start)
         rehearse(state)
         yield start
@@ -82,7 +82,7 @@ async def converse(
             yield fact
             if isinstance(fact, ConversationEnded):
                 return
-        async with aclosing(_turn(state, providers, key)) as turn:
+        async with aclosing(_turn(state, providers)) as turn:
             async for item in turn:
                 if not isinstance(item, Delta):
                     state = apply(state, item)
@@ -101,7 +101,11 @@ def rehearse(state: State) -> None:
         ConfigurationError: somebody's request cannot be made.
     """
     for name, seat in state.begun().seats.items():
-        encode(seat, view(state, name))
+        try:
+            encode(seat, view(state, name))
+        except ProviderError as error:
+            if name == next_speaker(state):
+                raise ConfigurationError(f"{name} cannot be asked: {error.detail}") from error
 
 
 def _provider(providers: Mapping[str, Provider], name: str) -> Provider:
@@ -141,33 +145,64 @@ def _difference(recorded: Seat, found: Seat) -> str:
 
 
 async def _turn(
-    state: State, providers: Mapping[str, Provider], key: str
+    state: State, providers: Mapping[str, Provider]
 ) -> AsyncGenerator[Event | Delta, None]:
-    """One turn: the fact that it starts, the reply as it comes, the fact of what came."""
+    """One turn: the fact that it starts, the reply as it comes, the fact of what came.
+
+    A silence that is to be asked for again ends this turn as a failed attempt; the next one has
+    the same number and a seed of its own.
+    """
     name = next_speaker(state)
-    wire = encode(state.begun().seats[name], view(state, name))
-    yield TurnStarted(state.turn, name, digest(wire.body), wire.edits)
-    call = Call(wire.body, f"{key}/{name}")
     said: list[str] = []
+    start = TurnStarted(state.turn, name, "")
     try:
+        request = view(state, name)
+        wire = encode(state.begun().seats[name], request)
+        start = TurnStarted(state.turn, name, digest(wire.body), wire.edits)
+        yield start
+        call = Call(wire.body, request.key)
         async with aclosing(_reply(_provider(providers, name), call)) as reply:
             async for item in reply:
                 if isinstance(item, Delta):
                     said.append("" if item.reasoning else item.text)
                     yield item
+                elif isinstance(item, Failure):
+                    yield _failure(state.turn, name, item, "".join(said))
+                    said.clear()
+                    yield start
                 else:
-                    yield _completed(state.turn, name, item)
+                    yield _outcome(state, name, item)
     except ProviderError as error:
+        if not start.request:
+            yield start
         yield _failed(state.turn, name, error, "".join(said))
 
 
-async def _reply(provider: Provider, call: Call) -> AsyncGenerator[Delta | Completion, None]:
+def _outcome(state: State, name: str, reply: Completion) -> TurnCompleted | AttemptFailed:
+    """A reply as a message or, where silence is to be asked for again, as a failed attempt."""
+    policy, kind = state.begun().spec.silence, silence(reply.text)
+    tried = sum(attempt.boundary == SILENCE for attempt in state.attempts)
+    if kind is None or not isinstance(policy, Resend) or tried >= policy.times:
+        return _completed(state.turn, name, reply)
+    return AttemptFailed(
+        state.turn,
+        name,
+        SILENCE,
+        f"the reply was silent ({kind.value}), and is asked for again",
+        partial=reply.text,
+        again=True,
+        usage=reply.usage,
+        cost=reply.cost,
+    )
+
+
+async def _reply(provider: Provider, call: Call) -> AsyncGenerator[Item, None]:
     """A provider's stream that ends with exactly one completion, or with a provider's error."""
     whole: list[Completion] = []
     try:
         async with aclosing(provider.stream(call)) as stream:
             async for item in stream:
-                if isinstance(item, Delta):
+                if isinstance(item, Delta | Failure):
                     yield item
                 else:
                     whole.append(_sound(item))
@@ -213,6 +248,22 @@ def _completed(turn: int, name: str, reply: Completion) -> TurnCompleted:
         seconds=reply.seconds,
         served=reply.served,
         reasoning=reply.reasoning,
+        detail=reply.detail,
+        blocks=reply.blocks,
+        cost=reply.cost,
+    )
+
+
+def _failure(turn: int, name: str, failure: Failure, said: str) -> AttemptFailed:
+    """A failed attempt that is made again, as a fact."""
+    return AttemptFailed(
+        turn,
+        name,
+        failure.boundary,
+        _escaped(failure.detail),
+        partial=_escaped(failure.partial or said),
+        wait_s=failure.wait_s,
+        again=True,
     )
 
 

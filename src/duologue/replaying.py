@@ -78,7 +78,9 @@ async def replay(events: Sequence[Event], watch: Callable[[Event | Delta], None]
             async for item in items:
                 watch(item)
         if len(made) == before:
-            raise ReplayError(f"fact {before} is recorded, but nothing came: {_shown(expected[before])}")
+            raise ReplayError(
+                f"fact {before} is recorded, but nothing came: {_shown(expected[before])}"
+            )
     return len(made)
 
 
@@ -92,8 +94,8 @@ async def _again(
 ) -> AsyncGenerator[Event | Delta, None]:
     """Run the loop from what was made, adding to it, until it stops or all is made."""
     history = list(made)
-    spec = fold(expected[:1]).begun().spec
-    async with aclosing(converse(spec, providers, history)) as facts:
+    started = fold(expected[:1]).begun()
+    async with aclosing(converse(started.spec, providers, history, key=started.key)) as facts:
         async for item in facts:
             if not isinstance(item, Delta):
                 _compare(item, expected, len(made))

@@ -214,7 +214,13 @@ def view_page(found: Seen, reading: Reading) -> Page:
     system = [_part("system", "", request.system)] if request.system is not None else []
     script = request.framing is Framing.SCRIPT
     heard = [
-        _part("line" if script else each.role.value, each.author, each.text, styles, new=place >= found.known)
+        _part(
+            "line" if script else each.role.value,
+            each.author,
+            each.text,
+            styles,
+            new=place >= found.known,
+        )
         for place, each in enumerate(request.messages)
     ]
     if not heard and not system:

@@ -7,10 +7,29 @@ that is for annotations, which describe and never stop.
 import re
 from typing import assert_never
 
-from duologue.core.event import ConversationEnded, EndReason, ParticipantLeft
-from duologue.core.message import silence
+from duologue.core.event import (
+    AttemptFailed,
+    ContextReset,
+    ConversationEnded,
+    EndReason,
+    MessageInjected,
+    ParticipantLeft,
+    TurnCompleted,
+)
+from duologue.core.message import Message, Origin, silence
 from duologue.core.provider import Finish
-from duologue.core.spec import Ending, Exit, ExitRule, SilenceCap, StopPhrase, TurnCap
+from duologue.core.spec import (
+    Budget,
+    EndAtSilence,
+    Ending,
+    Exit,
+    ExitRule,
+    Nudge,
+    RefusalPolicy,
+    SilenceCap,
+    StopPhrase,
+    TurnCap,
+)
 from duologue.core.state import Entry, State
 from duologue.errors import ContextFullError
 
@@ -57,13 +76,49 @@ def _indented(line: str) -> bool:
     return line.expandtabs(_INDENT).startswith(" " * _INDENT)
 
 
-def due(state: State) -> ParticipantLeft | ConversationEnded | None:
+Due = ParticipantLeft | MessageInjected | ContextReset | ConversationEnded
+
+NUDGER = "duologue"
+
+
+def due(state: State) -> Due | None:
     """The next fact that follows from what was said; None when the next turn is to be taken.
 
     It is read from the state alone, so a conversation that was killed between a message and what
     follows from it comes to the same facts when it is resumed.
     """
-    return _leaving(state) or (None if state.ended else decide(state))
+    if fact := _leaving(state):
+        return fact
+    if state.ended:
+        return None
+    return _reset(state) or decide(state) or _nudge(state)
+
+
+def _reset(state: State) -> ContextReset | None:
+    """A shorter view for whoever's view was too long, where the spec wants that and it helps."""
+    keep = state.begun().spec.keep_last
+    failed = _failed(state)
+    if keep is None or failed is None or failed.boundary != ContextFullError.boundary:
+        return None
+    first = state.turn - keep
+    if first <= state.views.get(failed.participant, 1):
+        return None
+    return ContextReset(state.turn, failed.participant, first)
+
+
+def _failed(state: State) -> AttemptFailed | None:
+    """The last attempt, if it failed and no other is due."""
+    if state.pending is None and state.attempts and not state.again:
+        return state.attempts[-1]
+    return None
+
+
+def _nudge(state: State) -> MessageInjected | None:
+    """The declared words after a silent turn."""
+    policy, last = state.begun().spec.silence, _last_completed(state)
+    if not isinstance(policy, Nudge) or last is None or not silence(last.message.text):
+        return None
+    return MessageInjected(state.turn, Message(NUDGER, policy.text, Origin.NUDGE))
 
 
 def _leaving(state: State) -> ParticipantLeft | None:
@@ -92,22 +147,33 @@ def decide(state: State) -> ConversationEnded | None:
 
 def _stopped(state: State) -> ConversationEnded | None:
     """What makes going on impossible: an attempt that failed for good, a context that is full."""
-    if state.pending is None and state.attempts:
-        failed = state.attempts[-1]
+    if failed := _failed(state):
         full = failed.boundary == ContextFullError.boundary
         reason = EndReason.CONTEXT_FULL if full else EndReason.ERROR
         detail = f"{failed.boundary}: {failed.detail}"
         return ConversationEnded(reason, by=failed.participant, detail=detail)
     last = _last_completed(state)
-    if last is None or last.completed is None or last.completed.finish is not Finish.CONTEXT_FULL:
-        return None
     fork = state.begun().fork
-    if fork is not None and last.turn <= fork.turn:  # it was another conversation's context
-        return None
-    author = last.message.author
-    return ConversationEnded(
-        EndReason.CONTEXT_FULL, by=author, detail=f"{author}'s reply reached the end of its context"
-    )
+    if last is None or last.completed is None or (fork is not None and last.turn <= fork.turn):
+        return None  # what stopped another conversation does not stop its branch
+    return _finished(state, last, last.completed)
+
+
+def _finished(state: State, last: Entry, reply: TurnCompleted) -> ConversationEnded | None:
+    """What the way in which a reply stopped means for the conversation."""
+    author, spec = last.message.author, state.begun().spec
+    said = f": {reply.detail}" if reply.detail else ""
+    if reply.finish is Finish.CONTEXT_FULL:
+        detail = f"{author}'s reply reached the end of its context"
+        return ConversationEnded(EndReason.CONTEXT_FULL, by=author, detail=detail)
+    if isinstance(spec.silence, EndAtSilence) and silence(last.message.text):
+        return ConversationEnded(EndReason.SILENCE, by=author, detail=f"{author} said nothing")
+    if spec.refusal is RefusalPolicy.END and reply.finish is Finish.REFUSAL:
+        return ConversationEnded(EndReason.REFUSAL, by=author, detail=f"{author} refused{said}")
+    if spec.refusal is RefusalPolicy.END and reply.finish is Finish.CONTENT_FILTER:
+        detail = f"{author}'s reply was filtered{said}"
+        return ConversationEnded(EndReason.CONTENT_FILTER, by=author, detail=detail)
+    return None
 
 
 _PRECEDENCE = (
@@ -116,6 +182,7 @@ _PRECEDENCE = (
     EndReason.STOP_PHRASE,
     EndReason.SILENCE,
     EndReason.MAX_TURNS,
+    EndReason.BUDGET,
 )
 
 
@@ -132,7 +199,47 @@ def _judge(state: State, rule: Ending) -> ConversationEnded | None:
             return _judge_phrase(state, phrase)
         case SilenceCap(turns=turns):
             return _judge_silence(state, turns)
+        case Budget():
+            return _judge_budget(state, rule)
     assert_never(rule)
+
+
+def _judge_budget(state: State, rule: Budget) -> ConversationEnded | None:
+    """Whether the next turn could go over, reckoned as dear as the dearest so far."""
+    for limit, unit, spent in (
+        (rule.tokens, "tokens", _tokens(state)),
+        (rule.usd, "USD", _money(state)),
+        (rule.minutes, "minutes", _minutes(state)),
+    ):
+        if limit is not None and spent and sum(spent) + max(spent) > limit:
+            detail = f"{sum(spent):g} of {limit:g} {unit} are spent; the next turn could need more"
+            return ConversationEnded(EndReason.BUDGET, detail=detail)
+    return None
+
+
+def _outcomes(state: State) -> list[TurnCompleted | AttemptFailed]:
+    """Everything that this conversation paid for; what a branch inherited was paid before."""
+    fork = state.begun().fork
+    own = state.entries[fork.turn :] if fork is not None else state.entries
+    failed = [attempt for entry in own for attempt in entry.attempts]
+    return [*failed, *(entry.completed for entry in own if entry.completed), *state.attempts]
+
+
+def _tokens(state: State) -> list[float]:
+    """Tokens read and generated, outcome by outcome."""
+    used = (outcome.usage for outcome in _outcomes(state))
+    return [(usage.input or 0) + (usage.output or 0) for usage in used]
+
+
+def _money(state: State) -> list[float]:
+    """Dollars, outcome by outcome."""
+    return [outcome.cost or 0.0 for outcome in _outcomes(state)]
+
+
+def _minutes(state: State) -> list[float]:
+    """Minutes of the models' time, turn by turn."""
+    replies = (entry.completed for entry in state.entries if entry.completed)
+    return [(reply.seconds or 0.0) / 60 for reply in replies]
 
 
 def _judge_exit(state: State, rule: Exit) -> ConversationEnded | None:

@@ -109,7 +109,8 @@ class TurnStarted(_Fact, frozen=True, tag="turn_started"):
     Attributes:
         turn: the number of the message that this turn will make, counted from 1.
         participant: who speaks.
-        request: BLAKE2b-256 of the exact request body, in hexadecimal.
+        request: BLAKE2b-256 of the exact request body, in hexadecimal; empty where none could be
+            made, which the failed attempt that follows explains.
         edits: what the dialect's rules changed in the view.
     """
 

@@ -6,12 +6,15 @@ A view holds what the spec and the log hold and nothing more. This module knows 
 
 from hashlib import blake2b
 
+from duologue.core.event import TurnCompleted
 from duologue.core.message import Message, Origin
 from duologue.core.request import Heard, Request, Role
 from duologue.core.spec import ConversationSpec, Framing, Labels, Participant
 from duologue.core.state import State
 
 _SEED_BITS = 0x7FFF_FFFF
+SILENCE = "silence"
+"""The boundary of an attempt that brought nothing visible and is made again."""
 
 
 def view(state: State, name: str) -> Request:
@@ -23,20 +26,24 @@ def view(state: State, name: str) -> Request:
     """
     spec = state.begun().spec
     seat = spec.seat(name)
-    labelled = _labelled(spec, seat)
     private = (Message(line.author, line.text, Origin(line.origin)) for line in seat.private)
-    said = (entry.message for entry in state.entries)
+    own = [_heard(spec, name, message) for message in private if _hears(message, name)]
+    first = state.views.get(name, 1)
+    said = [
+        _heard(spec, name, entry.message, entry.completed)
+        for entry in state.entries[first - 1 :]
+        if _hears(entry.message, name)
+    ]
+    silent = sum(attempt.boundary == SILENCE for attempt in state.attempts)
     return Request(
         participant=name,
         system=_system(spec, seat),
         framing=seat.framing,
-        messages=tuple(
-            _heard(message, name, labelled=labelled)
-            for message in (*private, *said)
-            if _hears(message, name)
-        ),
+        messages=(*own, *said),
         sampling=seat.sampling,
-        seed=turn_seed(spec, seat, state.turn, len(state.attempts)),
+        seed=turn_seed(spec, seat, state.turn, silent),
+        stand_in=spec.stand_in,
+        key=f"{state.begun().key}/{name}",
     )
 
 
@@ -64,11 +71,18 @@ def _hears(message: Message, name: str) -> bool:
     return message.seen_by is None or name in message.seen_by or message.author == name
 
 
-def _heard(message: Message, name: str, *, labelled: bool) -> Heard:
+def _heard(
+    spec: ConversationSpec, name: str, message: Message, reply: TurnCompleted | None = None
+) -> Heard:
     """A message as this participant is shown it."""
     if message.author == name:
-        return Heard(Role.OWN, message.author, message.text)
-    text = f"{message.author}: {message.text}" if labelled else message.text
+        blocks = reply.blocks if reply else ()
+        return Heard(Role.OWN, message.author, message.text, blocks)
+    text = message.text
+    if spec.share_reasoning and reply is not None and reply.reasoning:
+        text = f"<thinking>\n{reply.reasoning}\n</thinking>\n\n{text}"
+    if _labelled(spec, spec.seat(name)):
+        text = f"{message.author}: {text}"
     return Heard(Role.OTHER, message.author, text)
 
 

@@ -62,7 +62,7 @@ def rebuild(events: Iterable[Event]) -> Iterator[Rebuilt]:
     """
     state = State()
     for index, event in enumerate(events):
-        if isinstance(event, TurnStarted):
+        if isinstance(event, TurnStarted) and event.request:
             yield _again(state, index, event)
         state = apply(state, event)
 

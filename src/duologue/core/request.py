@@ -4,6 +4,7 @@ Roles exist from here to the wire and nowhere else. This module knows no dialect
 """
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -25,11 +26,13 @@ class Heard(msgspec.Struct, frozen=True):
         role: whether the participant said it itself.
         author: under whose name it stands.
         text: the words as they are put to the participant; a declared label comes before them.
+        blocks: the participant's own bound reasoning, to be given back unmodified.
     """
 
     role: Role
     author: str
     text: str
+    blocks: tuple[dict[str, Any], ...] = ()
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -42,6 +45,8 @@ class Request(msgspec.Struct, frozen=True):
         messages: what it has heard and said, in order.
         sampling: how the words are to be drawn.
         seed: this turn's own seed, if the spec has one.
+        stand_in: what to put in the place of silence where the dialect refuses silence.
+        key: the conversation and the participant, for routing to the same cache.
     """
 
     participant: str
@@ -50,6 +55,8 @@ class Request(msgspec.Struct, frozen=True):
     messages: tuple[Heard, ...]
     sampling: Sampling
     seed: int | None = None
+    stand_in: str | None = None
+    key: str = ""
 
 
 class Wire(msgspec.Struct, frozen=True):

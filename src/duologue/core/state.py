@@ -54,6 +54,8 @@ class State(msgspec.Struct, frozen=True):
         entries: its messages, in order; entry ``k`` has turn ``k + 1``.
         pending: the turn that was started and not completed.
         attempts: failed attempts at the next turn.
+        again: whether another attempt at it is due.
+        views: from which message on a participant's view begins, where it was reset.
         ended: how it ended; None while it is open.
     """
 
@@ -61,6 +63,8 @@ class State(msgspec.Struct, frozen=True):
     entries: tuple[Entry, ...] = ()
     pending: TurnStarted | None = None
     attempts: tuple[AttemptFailed, ...] = ()
+    again: bool = False
+    views: dict[str, int] = {}
     ended: ConversationEnded | None = None
 
     @property
@@ -138,19 +142,24 @@ def apply(state: State, event: Event) -> State:
     match event:
         case TurnStarted():
             _expect(state, event.turn, "a started turn")
-            return replace(state, pending=event, ended=None)
+            return replace(state, pending=event, again=False, ended=None)
         case AttemptFailed():
             _expect(state, event.turn, "a failed attempt")
             _expect_pending(state, event.participant, "failed")
-            return replace(state, attempts=(*state.attempts, event), pending=None)
+            attempts = (*state.attempts, event)
+            return replace(state, attempts=attempts, again=event.again, pending=None)
         case TurnCompleted():
             return _complete(state, event)
         case MessageInjected():
             _expect(state, event.turn, "an injected message")
-            entry = Entry(event.turn, event.message)
-            return State(state.started, (*state.entries, entry))
+            entries = (*state.entries, Entry(event.turn, event.message))
+            return State(state.started, entries, views=state.views)
         case ParticipantLeft():
             return _leave(state, event)
+        case ContextReset():
+            _expect(state, event.turn, "a context reset")
+            views = {**state.views, event.participant: event.first}
+            return replace(state, views=views, again=True)
         case ConversationEnded():
             return replace(state, ended=event)
     assert_never(event)

@@ -10,12 +10,18 @@ from hashlib import blake2b
 
 from duologue.core.provider import Seat
 from duologue.core.request import Request, Wire
-from duologue.core.wire import gguf, plain
+from duologue.core.wire import anthropic, gguf, google, openai, plain
 from duologue.errors import ConfigurationError
 
 Encoder = Callable[[Seat, Request], Wire]
 
-ENCODERS: dict[str, Encoder] = {"gguf": gguf.encode, "plain": plain.encode}
+ENCODERS: dict[str, Encoder] = {
+    "anthropic": anthropic.encode,
+    "gguf": gguf.encode,
+    "google": google.encode,
+    "openai": openai.encode,
+    "plain": plain.encode,
+}
 
 
 def encode(seat: Seat, request: Request) -> Wire:

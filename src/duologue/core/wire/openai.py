@@ -1,0 +1,62 @@
+"""OpenAI-compatible chat completions, as spoken by most hosted and self-served models.
+
+The messages stand after everything that stays the same, the turn's seed after them, so that one
+body begins with the body before it and a provider's prefix cache can be used. Where a provider
+routes by a key of ours (``prompt_cache_key``, ``session_id``), the catalogue's quirks name it.
+"""
+
+from duologue.core.provider import Seat
+from duologue.core.request import Heard, Request, Wire
+from duologue.core.wire.pieces import body, chosen, members, quirk, quoted, voiced
+
+_NAMES = {"temperature": "temperature", "top_p": "top_p", "stop": "stop"}
+
+
+def encode(seat: Seat, request: Request) -> Wire:
+    """``{"model", "stream", …, "messages": [...], "seed"}``, compact.
+
+    Args:
+        seat: ``settings`` holds ``stream`` and the provider's ``quirks``.
+        request: the view.
+
+    Raises:
+        RequestRefusedError: the provider would refuse the view.
+    """
+    heard, edits = voiced(seat, request)
+    messages = [_message(seat, item) for item in heard]
+    if request.system is not None:
+        role = quirk(seat, "system_role") or "system"
+        messages.insert(0, _plain(role, request.system))
+    head = members(_head(seat, request))
+    joined = b'"messages":[' + b",".join(messages)
+    seed = members({"seed": request.seed})
+    return Wire(body(head, joined + b"]", seed), len(head) + len(joined) + 2, edits)
+
+
+def _head(seat: Seat, request: Request) -> dict[str, object]:
+    """Everything but the messages and the seed, in order."""
+    stream = seat.settings.get("stream", True)
+    asks_usage = stream and quirk(seat, "stream_usage") != "refused"
+    route = quirk(seat, "route")
+    limit = quirk(seat, "limit") or "max_tokens"
+    return {
+        "model": seat.model,
+        "stream": stream,
+        "stream_options": {"include_usage": True} if asks_usage else None,
+        **chosen(request.sampling, {**_NAMES, "max_tokens": limit}),
+        **request.sampling.extra,
+        **({route: request.key} if route else {}),
+    }
+
+
+def _plain(role: str, text: str) -> bytes:
+    """A message of a role and words."""
+    return b'{"role":' + quoted(role) + b',"content":' + quoted(text) + b"}"
+
+
+def _message(seat: Seat, heard: Heard) -> bytes:
+    """A message, with the participant's own bound reasoning where the provider wants it back."""
+    plain = _plain(heard.role.value, heard.text)
+    wanted = quirk(seat, "reasoning_back")
+    back = {block["field"]: block["value"] for block in heard.blocks if block["field"] == wanted}
+    return plain if not back else plain[:-1] + b"," + members(back) + b"}"
