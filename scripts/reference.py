@@ -164,8 +164,13 @@ def spec_page() -> str:
         *(struct_section(kind, "###") for kind in get_args(spec.Order)),
         "## Ending: when it stops",
         *(struct_section(kind, "###") for kind in get_args(spec.Ending)),
+        "## Silence: what follows a silent turn",
+        *(struct_section(kind, "###") for kind in get_args(spec.SilencePolicy)),
         "## Closed lists of words",
-        *(list_section(kind, "###") for kind in (spec.Framing, spec.Labels, spec.ExitRule)),
+        *(
+            list_section(kind, "###")
+            for kind in (spec.Framing, spec.Labels, spec.ExitRule, spec.RefusalPolicy)
+        ),
     )
 
 

@@ -46,9 +46,9 @@ class Play(msgspec.Struct, frozen=True):
         """Fresh providers."""
         return {name: Scripted(lines, name) for name, lines in self.lines.items()}
 
-    async def events(self) -> list[Event]:
+    async def events(self, key: str = "") -> list[Event]:
         """Every fact of the play when nothing interrupts it."""
-        facts = converse(self.spec, self.cast())
+        facts = converse(self.spec, self.cast(), key=key)
         return [item async for item in facts if not isinstance(item, Delta)]
 
 

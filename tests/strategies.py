@@ -92,6 +92,8 @@ def seats(draw: st.DrawFn, name: str) -> s.Participant:
         framing=draw(st.sampled_from(s.Framing)),
         sampling=draw(st.just(s.Sampling()) | _SAMPLING),
         private=tuple(draw(st.lists(_LINES, max_size=2))),
+        base_url=draw(st.none() | texts()),
+        stream=draw(st.booleans()),
     )
 
 

@@ -118,7 +118,7 @@ async def test_a_held_conversation_is_in_the_library_as_it_was_held(library: Lib
     for prefix in ("play", recorded.id, recorded.id[:4].upper()):
         run, conv = library.find(prefix)
         assert (run.path, conv) == (recorded.folder, recorded.id)
-    assert _facts(library, recorded) == await PAIR.events()
+    assert _facts(library, recorded) == await PAIR.events(recorded.id)
     assert recorded.transcript.status is Status.ENDED
     records = [item for item in seen if isinstance(item, Record)]
     assert records == Run(recorded.folder).conversation(recorded.id)
@@ -141,7 +141,7 @@ async def test_a_name_that_is_taken_is_refused_and_the_first_run_stays(library: 
     first = await _held(library)
     with pytest.raises(StoreError, match=r"there is a run named 'play' already in .*--name"):
         await _held(library)
-    assert _facts(library, first) == await PAIR.events()
+    assert _facts(library, first) == await PAIR.events(first.id)
     assert _folders(library) == ["play"]
 
 
@@ -162,7 +162,7 @@ async def test_what_cannot_be_held_leaves_nothing_behind(library: Library, tmp_p
 def test_a_program_needs_no_event_loop(library: Library) -> None:
     recorded = duologue.run(PAIR.spec, name="play", library=library, providers=PAIR.cast())
     assert recorded.folder == library.path / "play"
-    assert _facts(library, recorded) == asyncio.run(PAIR.events())
+    assert _facts(library, recorded) == asyncio.run(PAIR.events(recorded.id))
 
 
 def _selfplay(script: Path) -> ConversationSpec:
@@ -310,7 +310,7 @@ async def test_what_was_killed_before_its_first_record_begins_when_it_is_resumed
             log_of(made).write_bytes(torn)
         assert api.unfinished(library, "early") == TRIO.spec
         done = await api.go_on(library, "early", providers=TRIO.cast())
-        assert _facts(library, done) == await TRIO.events()
+        assert _facts(library, done) == await TRIO.events(done.id)
         assert api.recorded(*library.find("early")) == done
         for path in made.path.iterdir():
             path.unlink()

@@ -230,7 +230,7 @@ def test_a_failed_conversation_is_tried_again_when_it_is_resumed() -> None:
     assert hold(spec, up, [*failed, rest[0]]) == rest
 
 
-def test_each_attempt_has_its_own_seed_and_an_interruption_keeps_it() -> None:
+def test_a_failed_attempt_is_made_again_with_the_same_bytes() -> None:
     spec = pair(TurnCap(1), seed=5)
     failed = hold(spec, {"Ada": Odd(OverloadError("busy")), "Ben": Odd()})
     calm = Odd(Completion("hi"))
@@ -239,7 +239,7 @@ def test_each_attempt_has_its_own_seed_and_an_interruption_keeps_it() -> None:
     assert isinstance(failed[1], TurnStarted)
     assert isinstance(rest[0], TurnStarted)
     assert isinstance(again[0], TurnStarted)
-    assert failed[1].request != rest[0].request == again[0].request
+    assert failed[1].request == rest[0].request == again[0].request
 
 
 def test_a_context_that_was_full_is_not_tried_again() -> None:

@@ -48,7 +48,7 @@ async def test_every_fact_is_in_the_log_before_the_loop_goes_on(tmp_path: Path) 
     with run.writing(ticking()) as log:
         await record(log, CONV, PAIR.spec, PAIR.cast(), watch=watch)
     records = [item for item in seen if isinstance(item, Record)]
-    assert [item.event for item in records] == await PAIR.events()
+    assert [item.event for item in records] == await PAIR.events(CONV)
     assert records == run.conversation(CONV)
     written = 0
     for item, lines in zip(seen, on_disk, strict=True):
@@ -81,13 +81,13 @@ async def test_a_disk_that_refuses_stops_the_conversation_with_what_it_has(tmp_p
 
     with run.writing(ticking()) as log, pytest.raises(StoreError, match="full"):
         await record(log, CONV, PAIR.spec, PAIR.cast(), watch=watch)
-    assert run.events(CONV) == (await PAIR.events())[:5]
+    assert run.events(CONV) == (await PAIR.events(CONV))[:5]
 
 
 @pytest.mark.parametrize("what", [PAIR, TRIO], ids=["two seats", "three seats"])
 async def test_a_log_cut_at_any_byte_resumes_to_the_same_end(what: Play) -> None:
     """Every cut is opened; what that leaves depends on whole lines only, so not all are resumed."""
-    whole = await what.events()
+    whole = await what.events(CONV)
     with scratch() as run:
         await hold(run, what)
         data = log_of(run).read_bytes()

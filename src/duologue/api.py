@@ -20,7 +20,7 @@ from duologue.core.event import EndReason, Event, Record
 from duologue.core.ids import ID_BYTES, speakable
 from duologue.core.message import Message
 from duologue.core.provider import Delta, Provider
-from duologue.core.spec import ConversationSpec, Ending, TurnCap, check
+from duologue.core.spec import ConversationSpec, Ending, Participant, TurnCap, check
 from duologue.core.specfile import Asked, document, read
 from duologue.core.state import fold
 from duologue.core.transcript import Transcript, transcript
@@ -305,9 +305,7 @@ def changed(spec: ConversationSpec, change: Change, at: int) -> ConversationSpec
             raise ConfigurationError(
                 f"--model names {name!r}, but the participants are {', '.join(spec.names())}"
             )
-    seats = tuple(
-        replace(seat, model=change.models.get(seat.name, seat.model)) for seat in spec.participants
-    )
+    seats = tuple(_moved(seat, change.models.get(seat.name)) for seat in spec.participants)
     for seat in seats:
         if seat.model == IMPORTED_MODEL:
             raise ConfigurationError(
@@ -317,6 +315,14 @@ def changed(spec: ConversationSpec, change: Change, at: int) -> ConversationSpec
     ending = _with_cap(spec.ending, change.turns, at + (change.say is not None))
     seed = spec.seed if change.seed is None else change.seed
     return check(replace(spec, participants=seats, ending=ending, seed=seed))
+
+
+def _moved(seat: Participant, model: str | None) -> Participant:
+    """A seat with another model, if one is given; an address is its provider's and stays behind."""
+    if model is None:
+        return seat
+    same = model.partition(":")[0] == seat.model.partition(":")[0]
+    return replace(seat, model=model, base_url=seat.base_url if same else None)
 
 
 def _with_cap(ending: tuple[Ending, ...], turns: int | None, held: int) -> tuple[Ending, ...]:

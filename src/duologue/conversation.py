@@ -193,6 +193,8 @@ def _outcome(state: State, name: str, reply: Completion) -> TurnCompleted | Atte
         again=True,
         usage=reply.usage,
         cost=reply.cost,
+        seconds=reply.seconds,
+        pace=reply.pace,
     )
 
 
@@ -240,7 +242,7 @@ def _completed(turn: int, name: str, reply: Completion) -> TurnCompleted:
     """A reply as a fact."""
     return TurnCompleted(
         turn,
-        Message(name, reply.text),
+        Message(name, reply.text, reply.origin),
         finish=reply.finish,
         finish_raw=reply.finish_raw,
         usage=reply.usage,
@@ -251,6 +253,7 @@ def _completed(turn: int, name: str, reply: Completion) -> TurnCompleted:
         detail=reply.detail,
         blocks=reply.blocks,
         cost=reply.cost,
+        pace=reply.pace,
     )
 
 
@@ -264,14 +267,21 @@ def _failure(turn: int, name: str, failure: Failure, said: str) -> AttemptFailed
         partial=_escaped(failure.partial or said),
         wait_s=failure.wait_s,
         again=True,
+        pace=failure.pace,
     )
 
 
 def _failed(turn: int, name: str, error: ProviderError, said: str) -> AttemptFailed:
     """A provider's error as a fact, with what had been said if the error does not know it."""
-    partial = _escaped(error.partial or said)
-    detail = _escaped(error.detail)
-    return AttemptFailed(turn, name, error.boundary, detail, partial=partial, wait_s=error.wait_s)
+    return AttemptFailed(
+        turn,
+        name,
+        error.boundary,
+        _escaped(error.detail),
+        partial=_escaped(error.partial or said),
+        wait_s=error.wait_s,
+        pace=error.pace,
+    )
 
 
 def _escaped(text: str) -> str:

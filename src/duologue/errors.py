@@ -96,6 +96,7 @@ class ProviderError(DuologueError):
         detail: what happened, in one line, without secrets.
         partial: the text that had arrived; kept on the attempt, never made into a message.
         wait_s: how long the provider asked us to wait, in seconds, if it said so.
+        pace: how many requests could be under way at once when this one was sent, if it was paced.
     """
 
     boundary: str = "provider"
@@ -105,6 +106,7 @@ class ProviderError(DuologueError):
         self.detail = detail
         self.partial = partial
         self.wait_s = wait_s
+        self.pace: int | None = None
 
 
 class AuthenticationError(ProviderError):

@@ -10,6 +10,7 @@ from contextlib import aclosing
 import msgspec
 
 from duologue.conversation import converse
+from duologue.core.ending import NUDGER
 from duologue.core.event import (
     ConversationEnded,
     ConversationStarted,
@@ -47,8 +48,10 @@ def given(events: Sequence[Event]) -> list[Event]:
 
 def _is_given(event: Event, at: int) -> bool:
     """Whether a branch that left its parent at message ``at`` was given this fact."""
-    if isinstance(event, ConversationStarted | MessageInjected):
+    if isinstance(event, ConversationStarted):
         return True
+    if isinstance(event, MessageInjected):  # a nudge of the loop's own is not given
+        return event.turn <= at + (event.message.author != NUDGER)
     return not isinstance(event, ConversationEnded) and event.turn <= at
 
 

@@ -121,7 +121,7 @@ def _requests(conv: str, events: list[Event]) -> tuple[int, int, list[Fault]]:
     """How many requests agree, how long they are together, and what does not agree."""
     agreed, size = 0, 0
     faults: list[Fault] = []
-    grown: dict[tuple[str, int], Rebuilt] = {}
+    grown: dict[tuple[str, int, int], Rebuilt] = {}
     try:
         for again in rebuild(events):
             faults += _compare(conv, again, grown)
@@ -134,15 +134,19 @@ def _requests(conv: str, events: list[Event]) -> tuple[int, int, list[Fault]]:
     return agreed, size, faults
 
 
-def _compare(conv: str, again: Rebuilt, grown: dict[tuple[str, int], Rebuilt]) -> list[Fault]:
-    """One request against its recorded digest, and against the same participant's last one."""
+def _compare(conv: str, again: Rebuilt, grown: dict[tuple[str, int, int], Rebuilt]) -> list[Fault]:
+    """One request against its recorded digest, and against the same participant's last one.
+
+    A view grows from one context reset to the next.
+    """
     name = again.started.participant
+    period = (name, again.generation, again.first)
     place = f"{conv}, turn {again.started.turn}"
     faults = []
     if not again.agrees:
         faults.append(Fault(place, f"the request to {name} made again has another digest"))
-    last = grown.get((name, again.generation))
+    last = grown.get(period)
     if last and not again.wire.body.startswith(last.wire.body[: last.wire.stable]):
         faults.append(Fault(place, f"the view of {name} does not extend its view before"))
-    grown[name, again.generation] = again
+    grown[period] = again
     return faults

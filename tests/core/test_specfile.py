@@ -208,7 +208,7 @@ kind = "maxturns"
         ),
         (
             'my.toml, line 15: ending[0].kind: expected one of "max_turns", "exit", "stop_phrase", '
-            '"silence"; found the string "maxturns"; did you mean "max_turns"?'
+            '"silence", "budget"; found the string "maxturns"; did you mean "max_turns"?'
         ),
     ]
 

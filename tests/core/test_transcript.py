@@ -1,7 +1,9 @@
 import pytest
 
+from duologue.core.branch import branch
 from duologue.core.event import (
     AttemptFailed,
+    ContextReset,
     ConversationEnded,
     ConversationStarted,
     Edit,
@@ -13,7 +15,7 @@ from duologue.core.event import (
     TurnStarted,
 )
 from duologue.core.message import Message, Origin
-from duologue.core.provider import Finish
+from duologue.core.provider import Finish, Seat
 from duologue.core.spec import Line
 from duologue.core.transcript import Mark, Status, characters, transcript
 from duologue.errors import RecordError
@@ -172,3 +174,65 @@ def test_no_facts_are_no_conversation() -> None:
 )
 def test_a_silence_can_be_spelt_out(text: str, words: str) -> None:
     assert characters(text) == words
+
+
+def test_a_refusal_says_what_the_provider_said() -> None:
+    refused = TurnCompleted(1, Message("Ada", "no"), Finish.REFUSAL, detail="cyber: not here")
+    assert marks(START, refused) == [("refusal", "refusal: cyber: not here")]
+
+
+def test_a_silence_that_was_asked_for_again_is_marked_as_that() -> None:
+    silent = AttemptFailed(1, "Ada", "silence", "the reply was silent", again=True)
+    assert marks(START, silent, START, done()) == [("resent", "silence: the reply was silent")]
+
+
+def test_a_context_reset_is_marked_at_its_turn_and_at_no_other() -> None:
+    full = AttemptFailed(2, "Ben", "context_full", "9 > 8")
+    start = TurnStarted(2, "Ben", "ff")
+    reset = ContextReset(2, "Ben", 2)
+    said = TurnCompleted(2, Message("Ben", "ho"))
+    facts: list[Event] = [BEGIN, START, done(), start, full, reset]
+    mark = Mark("reset", "context reset: Ben sees the messages from 2 on")
+    assert transcript(facts).pending[1:] == (mark,)
+    read = transcript([*facts, start, said])
+    assert mark not in read.spoken[0].marks
+    assert read.spoken[1].marks == (Mark("attempt", "failed attempt: context_full: 9 > 8"), mark)
+    assert read.pending == ()
+
+
+@pytest.mark.parametrize(
+    ("seat", "served", "shown"),
+    [
+        (Seat("openai", "gpt-4o", "openai"), "gpt-4o-2024-08-06", True),
+        (Seat("openai", "gpt-4o", "openai"), "gpt-4o", False),
+        (Seat("openai", "gpt-4o", "openai"), None, False),
+        (Seat("local", "tiny", "gguf"), "tiny, engine 1, threads 1", False),
+    ],
+)
+def test_another_model_than_was_asked_is_marked(
+    seat: Seat, served: str | None, *, shown: bool
+) -> None:
+    begin = ConversationStarted(pair(), {"Ada": seat, "Ben": seat})
+    said = TurnCompleted(1, Message("Ada", "hi"), served=served)
+    found = transcript([begin, START, said]).spoken[0].marks
+    text = "served by gpt-4o-2024-08-06, not gpt-4o"
+    assert found == ((Mark("served", text),) if shown else ())
+
+
+def test_an_inherited_message_was_served_by_the_parents_model() -> None:
+    old, new = (Seat("openai", name, "openai") for name in ("old", "new"))
+    begin = ConversationStarted(pair(), {"Ada": old, "Ben": old})
+    said = TurnCompleted(1, Message("Ada", "hi"), served="old")
+    events = branch([begin, START, said], "p", 1, spec=pair(), seats={"Ada": new, "Ben": new})
+    assert transcript(events).spoken[0].marks == ()
+
+
+def test_what_a_message_cost_is_marked_if_it_cost_anything() -> None:
+    paid = TurnCompleted(1, Message("Ada", "hi"), cost=0.001234)
+    assert marks(START, paid) == [("cost", "cost: $0.00123")]
+    assert marks(START, TurnCompleted(1, Message("Ada", "hi"), cost=0.0)) == []
+
+
+def test_a_person_in_a_seat_is_marked_as_that_and_not_as_an_injection() -> None:
+    typed = TurnCompleted(1, Message("Ada", "hi", Origin.HUMAN))
+    assert marks(START, typed) == [("human", "a person in the seat")]

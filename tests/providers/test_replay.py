@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.core.event import Event
-from duologue.core.provider import Call, Completion, Delta, Provider, Seat
+from duologue.core.event import AttemptFailed, Event, TurnCompleted, TurnStarted
+from duologue.core.message import Message
+from duologue.core.provider import Call, Completion, Delta, Failure, Item, Provider, Seat
 from duologue.core.spec import ConversationSpec, Line, Participant, RoundRobin, Sampling, TurnCap
 from duologue.core.state import fold
+from duologue.core.wire import digest
 from duologue.errors import OverloadError, ProviderError, RateLimitError, ReplayError
 from duologue.providers.replay import Replay
 from duologue.replaying import replay
@@ -120,8 +122,8 @@ def test_a_conversation_with_interruptions_and_retries_is_replayed_whole(
     assert asyncio.run(replay(events, seen)) == len(events) - interrupted
 
 
-def answer(provider: Replay, body: bytes) -> list[Delta | Completion]:
-    async def run() -> list[Delta | Completion]:
+def answer(provider: Replay, body: bytes) -> list[Item]:
+    async def run() -> list[Item]:
         return [item async for item in provider.stream(Call(body, "c/Ada"))]
 
     return asyncio.run(run())
@@ -150,3 +152,25 @@ def test_every_error_of_the_tree_is_found_by_its_boundary() -> None:
         if kind.__module__ == ProviderError.__module__:
             failed = hold(spec, scripted(Ada=[kind("x")]))
             assert hold(spec, stand_ins(failed)) == failed
+
+
+def test_costs_paces_failures_and_what_was_bound_are_in_a_replay_too() -> None:
+    failed = AttemptFailed(1, "Ada", "overload", "busy", partial="He", again=True, pace=4)
+    said = TurnCompleted(
+        1,
+        Message("Ada", "Hello"),
+        detail="why",
+        blocks=({"type": "thinking"},),
+        cost=0.5,
+        pace=2,
+    )
+    start = TurnStarted(1, "Ada", digest(b"{}"))
+    provider = Replay(Seat("odd", "m"), [start, failed, start, said])
+    assert answer(provider, b"{}") == [
+        Failure("overload", "busy", "He", pace=4),
+        Delta("Hello"),
+        Completion("Hello", detail="why", blocks=({"type": "thinking"},), cost=0.5, pace=2),
+    ]
+    last = Replay(Seat("odd", "m"), [start, failed])
+    with pytest.raises(ReplayError):
+        answer(last, b"{}")

@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from duologue.core.spec import (
+    Budget,
     ConversationSpec,
     Exit,
     Line,
@@ -55,6 +56,10 @@ class Options(msgspec.Struct, frozen=True):
     temperature: float | None = None
     max_tokens: int | None = None
     seed: int | None = None
+    budget_usd: float | None = None
+    budget_tokens: int | None = None
+    budget_minutes: float | None = None
+    stream: bool = True
     pure: bool = False
     name: str | None = None
 
@@ -152,7 +157,7 @@ def _names(models: list[str]) -> list[str]:
     """A display name for each model: its last part, numbered where it comes again."""
     names: list[str] = []
     for model in models:
-        base = Path(model.rpartition(":")[2] or model).name
+        base = Path(model.partition(":")[2] or model).name
         name, number = base, 2
         while name in names:
             name, number = f"{base} {number}", number + 1
@@ -182,6 +187,7 @@ def _participants(
             seat,
             sampling=replace(seat.sampling, **common),
             system=seat.system if options.system is None else _words(options.system, folder),
+            stream=seat.stream and options.stream,
         )
         for seat in seats
     ]
@@ -205,6 +211,7 @@ def _seat(seat: Participant, typed: Mapping[str, Any], folder: Path) -> Particip
         model=typed.get("model", seat.model),
         system=_words(typed["system"], folder) if "system" in typed else seat.system,
         sampling=sampling,
+        base_url=typed.get("base_url", seat.base_url),
     )
 
 
@@ -246,5 +253,21 @@ def _ending(spec: ConversationSpec, options: Options) -> tuple[Any, ...]:
     """The rules that were typed, or the spec's own."""
     cap = next(rule for rule in spec.ending if isinstance(rule, TurnCap))
     cap = cap if options.turns is None else TurnCap(options.turns)
-    rest = () if options.pure else tuple(r for r in spec.ending if not isinstance(r, TurnCap))
-    return (cap, *rest)
+    kept = () if options.pure else tuple(r for r in spec.ending if not isinstance(r, TurnCap))
+    if budget := _budget(spec, options):
+        kept = (*(rule for rule in kept if not isinstance(rule, Budget)), budget)
+    return (cap, *kept)
+
+
+def _budget(spec: ConversationSpec, options: Options) -> Budget | None:
+    """The budget that was typed; what was not typed of it is the spec's own, if it has one."""
+    typed = {
+        "usd": options.budget_usd,
+        "tokens": options.budget_tokens,
+        "minutes": options.budget_minutes,
+    }
+    given = {key: value for key, value in typed.items() if value is not None}
+    if not given:
+        return None
+    own = next((rule for rule in spec.ending if isinstance(rule, Budget)), Budget())
+    return replace(own, **given)

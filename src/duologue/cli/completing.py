@@ -3,6 +3,7 @@
 A completion that fails must not spoil the line that is being typed: errors of ours offer nothing.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 import typer
@@ -11,11 +12,21 @@ from duologue.errors import DuologueError
 
 
 def complete_model(incomplete: str) -> list[tuple[str, str]]:
-    """Models: the local ones that are known, and ``scripted:``."""
+    """Models: local ones, short names, then ``provider:``; whatever cannot be read is left out."""
+    from duologue.providers.catalog import aliases, catalog
     from duologue.providers.local.models import KNOWN
 
     offers = [(model.name, model.title) for model in KNOWN]
-    offers.append(("scripted:", "replies from a JSON Lines file"))
+    with suppress(DuologueError):
+        offers += sorted(aliases().items())
+    with suppress(DuologueError):
+        offers += [(f"{each.name}:", each.base_url) for each in catalog().values()]
+    offers += [
+        ("function:", "a Python callable"),
+        ("human:", "yourself"),
+        ("llm:", "a model of a plug-in of llm"),
+        ("scripted:", "replies from a JSON Lines file"),
+    ]
     return [offer for offer in offers if offer[0].startswith(incomplete)]
 
 

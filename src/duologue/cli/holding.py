@@ -51,6 +51,7 @@ def hold(spec: ConversationSpec, showing: Showing, begin: Begin) -> None:
 
     from duologue.cli.live import Watcher
 
+    warn(spec)
     fetch_missing(spec)
     with Watcher(showing.library, quiet=showing.quiet, json=showing.json) as watcher:
         try:
@@ -61,6 +62,15 @@ def hold(spec: ConversationSpec, showing: Showing, begin: Begin) -> None:
         watcher.finished(recorded)
     if recorded.transcript.status is Status.FAILED:
         raise typer.Exit(FAILED)
+
+
+def warn(spec: ConversationSpec) -> None:
+    """Tell a person what the providers will refuse or ignore of what the spec declares."""
+    from duologue.cli.app import say
+    from duologue.providers.registry import warnings
+
+    for warning in warnings(spec):
+        say(f"duologue: {warning}")
 
 
 def fetch_missing(spec: ConversationSpec) -> None:

@@ -24,6 +24,7 @@ from duologue.cli.show import reading
 from duologue.cli.words import one_line
 from duologue.core.event import (
     AttemptFailed,
+    ContextReset,
     ConversationStarted,
     Event,
     MessageInjected,
@@ -35,7 +36,7 @@ from duologue.core.event import (
 from duologue.core.provider import Delta
 from duologue.core.spec import TurnCap
 from duologue.core.state import State, apply
-from duologue.core.transcript import Spoken, marks
+from duologue.core.transcript import Spoken, marks, reset_mark, seated
 from duologue.errors import DuologueError
 from duologue.store.library import Library, default_path
 
@@ -247,6 +248,8 @@ class Watcher:
                 self._show_last()
             case MessageInjected():
                 self._show_last()
+            case ContextReset():
+                self._print(screen.badge("reset", reset_mark(event).text))
             case ParticipantLeft():
                 text = f"exit: {event.participant} left with {event.sentinel}"
                 self._print(screen.badge("exit", text))
@@ -281,7 +284,8 @@ class Watcher:
     def _show(self, turn: int) -> None:
         """Print a message for good."""
         entry = self._state.entries[turn - 1]
-        item = Spoken(entry, marks(entry, self._starts[turn]))
+        asked = seated(self._state, entry)
+        item = Spoken(entry, marks(entry, self._starts[turn], seat=asked))
         self._print(screen.message(item, self._styles))
 
     # The turn in progress.

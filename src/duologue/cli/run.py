@@ -19,7 +19,7 @@ _PANEL = "Seats (-a, -b, -c … -h)"
 def with_seats(verb: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the options of each seat, ``-a MODEL --name-a NAME …``: a list, as letters.
 
-    Typer reads options from a function's signature, and eight seats with four options each are
+    Typer reads options from a function's signature, and eight seats with five options each are
     not to be written out; so the signature is made, and the verb gets ``seats`` instead.
     """
     own = inspect.signature(verb, eval_str=True)
@@ -60,12 +60,13 @@ def _parameters() -> Iterator[inspect.Parameter]:
             ("name", str, "NAME", "The name of seat"),
             ("system", str, "TEXT|FILE", "The system prompt of seat"),
             ("temperature", float, "NUMBER", "The temperature of seat"),
+            ("base_url", str, "URL", "Where to reach the hosted model of seat"),
         ):
             yield _parameter(
                 f"{field}_{letter}",
                 kind,
                 typer.Option(
-                    f"--{field}-{letter}",
+                    f"--{field.replace('_', '-')}-{letter}",
                     metavar=metavar,
                     help=f"{help_} {letter}.",
                     hidden=place > 0,
@@ -122,6 +123,22 @@ def run(
     seed: Annotated[
         int | None, typer.Option(help="Makes chances repeatable where they are.")
     ] = None,
+    budget_usd: Annotated[
+        float | None, typer.Option(metavar="USD", help="End before more is spent.")
+    ] = None,
+    budget_tokens: Annotated[
+        int | None, typer.Option(min=1, help="End before more are read and said.")
+    ] = None,
+    budget_minutes: Annotated[
+        float | None, typer.Option(metavar="MINUTES", help="End before the models need more.")
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show what would be sent, and its price; send nothing."),
+    ] = False,
+    stream: Annotated[
+        bool, typer.Option("--stream/--no-stream", help="Hosted replies piece by piece, or whole.")
+    ] = True,
     pure: Annotated[
         bool, typer.Option("--pure", help="Tell the models nothing; end only at the cap.")
     ] = False,
@@ -142,10 +159,22 @@ def run(
         temperature=temperature,
         max_tokens=max_tokens,
         seed=seed,
+        budget_usd=budget_usd,
+        budget_tokens=budget_tokens,
+        budget_minutes=budget_minutes,
+        stream=stream,
         pure=pure,
         name=name,
     )
     asked = assemble(options, Path.cwd())
+    if dry_run:
+        import asyncio
+
+        from duologue.cli.planning import show
+        from duologue.estimate import plan
+
+        show(asyncio.run(plan(asked.spec)))
+        return
     from duologue.api import hold as begin
 
     hold(

@@ -25,7 +25,14 @@ from duologue.core.message import silence
 from duologue.core.provider import Seat
 from duologue.core.spec import ConversationSpec, Line
 from duologue.core.state import State
-from duologue.core.transcript import Mark, Spoken, Status, Transcript, characters
+from duologue.core.transcript import (
+    Mark,
+    Spoken,
+    Status,
+    Transcript,
+    characters,
+    failed_mark,
+)
 from duologue.formats.crossing import IMPORTED_MODEL
 
 SEATS = ("#2086df", "#ae5f42", "#c5678d", "#6a9b08", "#ae4298", "#2a60f4")
@@ -265,7 +272,7 @@ def _set_in(line: Text, sheet: Sheet, hang: int = 0) -> Iterator[Text]:
 
 def attempt(failed: AttemptFailed, styles: Mapping[str, str]) -> Page:
     """An attempt that failed, and what had arrived of it."""
-    mark = Mark("attempt", f"failed attempt: {failed.boundary}: {failed.detail}")
+    mark = failed_mark(failed)
     page = Page(heading(failed.turn, failed.participant, styles, [mark]))
     return below(page, Page(words(failed.partial, "dim"))) if failed.partial else page
 

@@ -205,14 +205,26 @@ def _judge(state: State, rule: Ending) -> ConversationEnded | None:
 
 
 def _judge_budget(state: State, rule: Budget) -> ConversationEnded | None:
-    """Whether the next turn could go over, reckoned as dear as the dearest so far."""
-    for limit, unit, spent in (
-        (rule.tokens, "tokens", _tokens(state)),
-        (rule.usd, "USD", _money(state)),
-        (rule.minutes, "minutes", _minutes(state)),
+    """Whether the next turn could go over, reckoned as dear as the dearest so far.
+
+    Where a reply does not say what it took, a limit could not be kept: it ends there, too.
+    """
+    outcomes = _outcomes(state)
+    for limit, unit, measure in (
+        (rule.tokens, "tokens", _tokens),
+        (rule.usd, "USD", _money),
+        (rule.minutes, "minutes", _minutes),
     ):
-        if limit is not None and spent and sum(spent) + max(spent) > limit:
-            detail = f"{sum(spent):g} of {limit:g} {unit} are spent; the next turn could need more"
+        if limit is None or not outcomes:
+            continue
+        known = [spent for outcome in outcomes if (spent := measure(outcome)) is not None]
+        total = sum(known)
+        detail = f"{total:,.10g} of {limit:,.10g} {unit} are spent"
+        if len(known) < len(outcomes):
+            detail += "; what a turn took is not known, so the budget cannot be kept"
+            return ConversationEnded(EndReason.BUDGET, detail=detail)
+        if total + max(known) > limit:
+            detail += "; the next turn could need more than is left"
             return ConversationEnded(EndReason.BUDGET, detail=detail)
     return None
 
@@ -225,21 +237,27 @@ def _outcomes(state: State) -> list[TurnCompleted | AttemptFailed]:
     return [*failed, *(entry.completed for entry in own if entry.completed), *state.attempts]
 
 
-def _tokens(state: State) -> list[float]:
-    """Tokens read and generated, outcome by outcome."""
-    used = (outcome.usage for outcome in _outcomes(state))
-    return [(usage.input or 0) + (usage.output or 0) for usage in used]
+def _tokens(outcome: TurnCompleted | AttemptFailed) -> float | None:
+    """Tokens read and generated; None where a reply does not say."""
+    read, made = outcome.usage.input, outcome.usage.output
+    if read is None and made is None:
+        return _unsaid(outcome)
+    return (read or 0) + (made or 0)
 
 
-def _money(state: State) -> list[float]:
-    """Dollars, outcome by outcome."""
-    return [outcome.cost or 0.0 for outcome in _outcomes(state)]
+def _money(outcome: TurnCompleted | AttemptFailed) -> float | None:
+    """Dollars; None where the price of a reply is not known."""
+    return _unsaid(outcome) if outcome.cost is None else outcome.cost
 
 
-def _minutes(state: State) -> list[float]:
-    """Minutes of the models' time, turn by turn."""
-    replies = (entry.completed for entry in state.entries if entry.completed)
-    return [(reply.seconds or 0.0) / 60 for reply in replies]
+def _minutes(outcome: TurnCompleted | AttemptFailed) -> float:
+    """Minutes of the model's time; a script has none."""
+    return (outcome.seconds or 0.0) / 60
+
+
+def _unsaid(outcome: TurnCompleted | AttemptFailed) -> float | None:
+    """What an outcome took that does not say: a failed attempt nothing, a reply who knows."""
+    return 0.0 if isinstance(outcome, AttemptFailed) else None
 
 
 def _judge_exit(state: State, rule: Exit) -> ConversationEnded | None:

@@ -133,6 +133,8 @@ class AttemptFailed(_Fact, frozen=True, tag="attempt_failed"):
         again: whether another attempt follows.
         usage: tokens, where the provider counts them for what failed.
         cost: United States dollars, if known.
+        seconds: from the call to the end, where the reply came whole.
+        pace: how many requests could be under way at once when this one was sent, if it was paced.
     """
 
     turn: int
@@ -144,6 +146,8 @@ class AttemptFailed(_Fact, frozen=True, tag="attempt_failed"):
     again: bool = False
     usage: Usage = Usage()
     cost: float | None = None
+    seconds: float | None = None
+    pace: int | None = None
 
 
 class TurnCompleted(_Fact, frozen=True, tag="turn_completed"):
@@ -162,6 +166,7 @@ class TurnCompleted(_Fact, frozen=True, tag="turn_completed"):
         detail: the provider's own words about a refusal, a filter or a cut.
         blocks: reasoning as the provider sent it, given back to this participant alone.
         cost: United States dollars, at the price of the day; None where it is not known.
+        pace: how many requests could be under way at once when this one was sent, if it was paced.
     """
 
     turn: int
@@ -176,6 +181,7 @@ class TurnCompleted(_Fact, frozen=True, tag="turn_completed"):
     detail: str | None = None
     blocks: tuple[dict[str, Any], ...] = ()
     cost: float | None = None
+    pace: int | None = None
 
 
 class ContextReset(_Fact, frozen=True, tag="context_reset"):

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from duologue.core.message import Origin
+
 
 class Finish(StrEnum):
     """Why a turn stopped, normalised; the provider's own word is kept beside it."""
@@ -50,12 +52,14 @@ class Usage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         output: tokens of the reply, reasoning included.
         cached: how many of the input tokens were not read again.
         reasoning: how many of the output tokens were reasoning.
+        written: how many of the input tokens were put into a cache, where that costs more.
     """
 
     input: int | None = None
     output: int | None = None
     cached: int | None = None
     reasoning: int | None = None
+    written: int | None = None
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -98,6 +102,8 @@ class Completion(msgspec.Struct, frozen=True, omit_defaults=True):
         blocks: reasoning as the provider sent it, bound to this reply; to be given back to this
             participant unmodified, and to nobody else.
         cost: United States dollars, if the price is known.
+        pace: how many requests could be under way at once when this one was sent, if it was paced.
+        origin: who made the words: a person's seat says ``human``.
     """
 
     text: str
@@ -111,6 +117,8 @@ class Completion(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str | None = None
     blocks: tuple[dict[str, Any], ...] = ()
     cost: float | None = None
+    pace: int | None = None
+    origin: Origin = Origin.MODEL
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -121,12 +129,14 @@ class Failure(msgspec.Struct, frozen=True):
         detail: what happened.
         partial: text that had arrived.
         wait_s: how long the provider asked us to wait.
+        pace: how many requests could be under way at once when this one was sent, if it was paced.
     """
 
     boundary: str
     detail: str
     partial: str = ""
     wait_s: float | None = None
+    pace: int | None = None
 
 
 Item = Delta | Failure | Completion

@@ -27,6 +27,7 @@ class Rebuilt(msgspec.Struct, frozen=True):
         request: the participant's view.
         wire: the exact bytes.
         generation: 0 if the conversation sent it itself, 1 if its parent did, and so on.
+        first: the number of the message with which the view begins; a reset makes it later.
     """
 
     index: int
@@ -34,6 +35,7 @@ class Rebuilt(msgspec.Struct, frozen=True):
     request: Request
     wire: Wire
     generation: int
+    first: int = 1
 
     @property
     def inherited(self) -> bool:
@@ -76,4 +78,5 @@ def _again(state: State, index: int, event: TurnStarted) -> Rebuilt:
         )
     request = view(replace(state, started=sender), event.participant)
     wire = encode(sender.seats[event.participant], request)
-    return Rebuilt(index, event, request, wire, generation)
+    first = state.views.get(event.participant, 1)
+    return Rebuilt(index, event, request, wire, generation, first)

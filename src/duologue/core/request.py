@@ -19,7 +19,7 @@ class Role(StrEnum):
     OTHER = "user"
 
 
-class Heard(msgspec.Struct, frozen=True):
+class Heard(msgspec.Struct, frozen=True, omit_defaults=True):
     """One message of a view.
 
     Attributes:

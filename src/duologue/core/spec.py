@@ -75,6 +75,8 @@ class Participant(_Declared, frozen=True):
         framing: how it is shown the conversation.
         sampling: how its words are drawn.
         private: lines that come before the conversation and that only it sees.
+        base_url: where a hosted model is reached, instead of its provider's own address.
+        stream: whether a hosted model's replies are to come piece by piece.
     """
 
     name: Annotated[str, msgspec.Meta(min_length=1)]
@@ -83,6 +85,8 @@ class Participant(_Declared, frozen=True):
     framing: Framing = Framing.CHAT
     sampling: Sampling = Sampling()
     private: tuple[Line, ...] = ()
+    base_url: str | None = None
+    stream: bool = True
 
 
 class RoundRobin(_Declared, frozen=True, tag_field="kind", tag="round_robin"):
@@ -173,7 +177,8 @@ class Budget(_Declared, frozen=True, tag_field="kind", tag="budget"):
     """The conversation ends before a turn that could go over what may be spent.
 
     The next turn is reckoned as dear as the dearest so far, so a budget is overrun by one turn at
-    the most. What failed attempts cost counts where the provider says it.
+    the most. What failed attempts cost counts where the provider says it. A reply whose tokens or
+    price are not known ends the conversation, if they are limited: nothing could be promised.
 
     Attributes:
         tokens: read and generated, all participants together.

@@ -6,14 +6,16 @@ attempt or an injected line is marked in every one of them. It knows no colours 
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 import msgspec
 
-from duologue.core.event import EndReason, Event, TurnStarted
+from duologue.core.event import AttemptFailed, ContextReset, EndReason, Event, TurnStarted
 from duologue.core.message import Origin, Silence, silence
-from duologue.core.provider import Finish
+from duologue.core.perspective import SILENCE
+from duologue.core.provider import Finish, Seat
+from duologue.core.rebuild import governing
 from duologue.core.state import Entry, State, apply
 
 
@@ -103,13 +105,27 @@ def transcript(events: Iterable[Event]) -> Transcript:
     Raises:
         RecordError: the events cannot follow one another, or there are none.
     """
-    state, starts = State(), Counter[int]()
+    state, starts, resets = State(), Counter[int](), list[ContextReset]()
     for event in events:
         state = apply(state, event)
         starts[event.turn if isinstance(event, TurnStarted) else 0] += 1
+        if isinstance(event, ContextReset):
+            resets.append(event)
     state.begun()
-    spoken = tuple(Spoken(entry, marks(entry, starts[entry.turn])) for entry in state.entries)
-    return Transcript(state, spoken, status(state), _pending(state))
+    spoken = tuple(
+        Spoken(
+            entry,
+            marks(entry, starts[entry.turn], seat=seated(state, entry), resets=resets),
+        )
+        for entry in state.entries
+    )
+    return Transcript(state, spoken, status(state), _pending(state, resets))
+
+
+def seated(state: State, entry: Entry) -> Seat | None:
+    """The model that was asked for a message, which may have been a parent's; None for no model."""
+    sender, _ = governing(state.begun(), entry.turn)
+    return sender.seats.get(entry.message.author) if entry.completed else None
 
 
 def status(state: State) -> Status:
@@ -121,31 +137,73 @@ def status(state: State) -> Status:
     return Status.IMPORTED if state.ended.reason is EndReason.IMPORT else Status.ENDED
 
 
-def marks(entry: Entry, starts: int = 1) -> tuple[Mark, ...]:
+def marks(
+    entry: Entry,
+    starts: int = 1,
+    *,
+    seat: Seat | None = None,
+    resets: Sequence[ContextReset] = (),
+) -> tuple[Mark, ...]:
     """Everything about one message that must not be missed.
 
     Args:
         entry: the message.
         starts: how often its turn was started; more than its attempts means interruptions.
+        seat: the model that was asked for it.
+        resets: of contexts; those of other turns do not matter.
     """
-    return (*_before(entry, starts), *_of(entry))
+    own = tuple(reset for reset in resets if reset.turn == entry.turn)
+    return (*_before(entry, starts, own), *_of(entry), *_paid(entry, seat))
 
 
-def _before(entry: Entry, starts: int) -> Iterable[Mark]:
+def _before(entry: Entry, starts: int, resets: Sequence[ContextReset]) -> Iterable[Mark]:
     """What happened before the message was there."""
     interrupted = starts - 1 - len(entry.attempts)
     if entry.completed is not None and interrupted > 0:
         yield Mark("interrupted", f"interrupted: this turn was started {starts} times")
-    for attempt in entry.attempts:
-        yield Mark("attempt", f"failed attempt: {attempt.boundary}: {attempt.detail}")
+    yield from map(failed_mark, entry.attempts)
+    yield from map(reset_mark, resets)
     for edit in entry.started.edits if entry.started else ():
         yield Mark("edit", f"edited view: {edit.what}: {edit.detail}")
+
+
+def failed_mark(attempt: AttemptFailed) -> Mark:
+    """A failed attempt; a silence that was asked for again is no fault of anybody's."""
+    if attempt.boundary == SILENCE:
+        return Mark("resent", f"silence: {attempt.detail}")
+    return Mark("attempt", f"failed attempt: {attempt.boundary}: {attempt.detail}")
+
+
+def reset_mark(reset: ContextReset) -> Mark:
+    """A view that begins later from here on."""
+    text = f"context reset: {reset.participant} sees the messages from {reset.first} on"
+    return Mark("reset", text)
+
+
+def _paid(entry: Entry, seat: Seat | None) -> Iterable[Mark]:
+    """Who really made the message, if another than was asked, and what it cost."""
+    done = entry.completed
+    if done is None:
+        return
+    if seat is not None and _another(seat, done.served):
+        yield Mark("served", f"served by {done.served}, not {seat.model}")
+    if done.cost:
+        yield Mark("cost", f"cost: ${done.cost:.3g}")
+
+
+def _another(seat: Seat, served: str | None) -> bool:
+    """Whether another model answered; a local engine says how it ran after the model's name."""
+    if served is None or seat.dialect == "gguf":
+        return False
+    return served != seat.model
 
 
 def _of(entry: Entry) -> Iterable[Mark]:
     """What the message itself is."""
     message = entry.message
-    if given := _ORIGINS[message.origin]:
+    if message.origin is Origin.HUMAN and entry.completed is not None:
+        yield Mark("human", "a person in the seat")
+    elif given := _ORIGINS[message.origin]:
         yield Mark(message.origin.value, given)
     if message.seen_by is not None:
         yield Mark("private", f"seen by {', '.join(message.seen_by) or 'nobody'} only")
@@ -155,21 +213,23 @@ def _of(entry: Entry) -> Iterable[Mark]:
         size = len(entry.completed.reasoning)
         yield Mark("reasoning", f"thought first: {size:,} characters, kept apart")
     if entry.completed is not None and (cut := _FINISHES[entry.completed.finish]):
-        yield Mark(entry.completed.finish.value, cut)
+        said = f": {entry.completed.detail}" if entry.completed.detail else ""
+        yield Mark(entry.completed.finish.value, cut + said)
     if entry.left is not None:
         yield Mark("exit", f"exit: {message.author} left with {entry.left}")
 
 
-def _pending(state: State) -> tuple[Mark, ...]:
+def _pending(state: State, resets: Sequence[ContextReset]) -> tuple[Mark, ...]:
     """What is known of a turn that did not become a message."""
-    failed = [
+    known = [
         Mark("attempt", f"failed attempt by {item.participant}: {item.boundary}: {item.detail}")
         for item in state.attempts
     ]
+    known += [reset_mark(reset) for reset in resets if reset.turn == state.turn]
     if state.pending is None:
-        return tuple(failed)
+        return tuple(known)
     text = f"turn {state.pending.turn}: {state.pending.participant} started and did not finish"
-    return (*failed, Mark("interrupted", text))
+    return (*known, Mark("interrupted", text))
 
 
 def characters(text: str) -> str:

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import AsyncGenerator, Iterable
 
 from duologue.core.event import AttemptFailed, Event, TurnCompleted, TurnStarted
-from duologue.core.provider import Call, Completion, Delta, Seat
+from duologue.core.perspective import SILENCE
+from duologue.core.provider import Call, Completion, Delta, Failure, Item, Seat
 from duologue.core.wire import digest
 from duologue.errors import ProviderError, ReplayError, boundary_error
 
@@ -28,25 +29,29 @@ class Replay:
         self.seat = seat
         self._answers = _answers(events)
 
-    async def stream(self, call: Call) -> AsyncGenerator[Delta | Completion, None]:
-        """What came of this request, or an error.
+    async def stream(self, call: Call) -> AsyncGenerator[Item, None]:
+        """What came of this request, attempt by attempt, or an error.
 
         Raises:
             ReplayError: these bytes were never sent, or not so often.
             ProviderError: the recorded attempt failed.
         """
         waiting = self._answers.get(digest(call.body))
-        if not waiting:
-            raise ReplayError(
-                f"the request for {call.key!r} differs from every recorded one: something in the "
-                "spec or the history was changed; branch instead of replaying"
-            )
-        outcome = waiting.popleft()
-        if isinstance(outcome, AttemptFailed):
-            raise _error(outcome)
-        if outcome.message.text:
-            yield Delta(outcome.message.text)
-        yield _completion(outcome)
+        while waiting:
+            outcome = waiting.popleft()
+            if isinstance(outcome, TurnCompleted) or outcome.boundary == SILENCE:
+                reply = _completion(outcome)
+                if reply.text:
+                    yield Delta(reply.text)
+                yield reply
+                return
+            if not outcome.again:
+                raise _error(outcome)
+            yield _failure(outcome)
+        raise ReplayError(
+            f"the request for {call.key!r} differs from every recorded one: something in the "
+            "spec or the history was changed; branch instead of replaying"
+        )
 
     async def aclose(self) -> None:
         """Nothing is held."""
@@ -64,8 +69,16 @@ def _answers(events: Iterable[Event]) -> dict[str, deque[Outcome]]:
     return answers
 
 
-def _completion(event: TurnCompleted) -> Completion:
-    """The reply that became this fact."""
+def _completion(event: Outcome) -> Completion:
+    """The reply that became this fact; a silence that was asked for again was a reply, too."""
+    if isinstance(event, AttemptFailed):
+        return Completion(
+            event.partial,
+            usage=event.usage,
+            seconds=event.seconds,
+            cost=event.cost,
+            pace=event.pace,
+        )
     return Completion(
         event.message.text,
         event.finish,
@@ -75,6 +88,18 @@ def _completion(event: TurnCompleted) -> Completion:
         seconds=event.seconds,
         served=event.served,
         reasoning=event.reasoning,
+        origin=event.message.origin,
+        detail=event.detail,
+        blocks=event.blocks,
+        cost=event.cost,
+        pace=event.pace,
+    )
+
+
+def _failure(event: AttemptFailed) -> Failure:
+    """The failure that another attempt followed."""
+    return Failure(
+        event.boundary, event.detail, event.partial, wait_s=event.wait_s, pace=event.pace
     )
 
 
@@ -82,5 +107,6 @@ def _error(event: AttemptFailed) -> ProviderError:
     """The error that became this fact."""
     kind = boundary_error(event.boundary)
     error = kind(event.detail, partial=event.partial, wait_s=event.wait_s)
+    error.pace = event.pace
     error.boundary = event.boundary  # a plug-in may have named one that we do not know
     return error

@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 from duologue.core.provider import Seat
 from duologue.core.request import Request, Wire
-from duologue.core.wire import anthropic, gguf, google, openai, plain
+from duologue.core.wire import anthropic, gguf, google, llm, openai, plain
 from duologue.errors import ConfigurationError
 
 Encoder = Callable[[Seat, Request], Wire]
@@ -19,6 +19,7 @@ ENCODERS: dict[str, Encoder] = {
     "anthropic": anthropic.encode,
     "gguf": gguf.encode,
     "google": google.encode,
+    "llm": llm.encode,
     "openai": openai.encode,
     "plain": plain.encode,
 }

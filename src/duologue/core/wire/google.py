@@ -5,12 +5,25 @@ so they become parts of one content, as an edit: no word is changed. What differ
 (the seed) stands after the contents.
 """
 
+from collections.abc import Iterable
 from itertools import groupby
+from typing import Any
+
+import msgspec
 
 from duologue.core.event import Edit
 from duologue.core.provider import Seat
 from duologue.core.request import Heard, Request, Role, Wire
-from duologue.core.wire.pieces import body, chosen, members, quoted, voiced
+from duologue.core.wire.pieces import (
+    body,
+    chosen,
+    members,
+    present,
+    quoted,
+    voiced,
+    with_extra,
+)
+from duologue.errors import RequestRefusedError
 
 _ROLES = {Role.OWN: b'"model"', Role.OTHER: b'"user"'}
 _NAMES = {
@@ -24,29 +37,43 @@ _NAMES = {
 def encode(seat: Seat, request: Request) -> Wire:
     """``{"systemInstruction", "contents": [...], "generationConfig": {...}}``, compact.
 
-    ``sampling.extra`` is merged into ``generationConfig``, but for ``safetySettings``, ``tools``
-    and the like, which stand beside it: whatever is an object or a list.
+    ``sampling.extra`` stands beside ``contents``; a ``generationConfig`` in it is joined with what
+    is declared, so ``{"generationConfig": {"thinkingConfig": ...}, "safetySettings": [...]}``.
 
     Raises:
         RequestRefusedError: the provider would refuse the view.
     """
-    heard, edits = voiced(seat, request)
+    heard, edits = voiced(seat, request, _ours)
     runs = [list(run) for _, run in groupby(heard, key=lambda item: item.role)]
     if len(runs) < len(heard):
         detail = f"{seat.provider} refuses neighbours of one role: they are parts of one content"
         edits = (*edits, Edit("joined", detail))
-    system = None if request.system is None else {"parts": [{"text": request.system}]}
-    head = members({"systemInstruction": system})
+    told = None if request.system is None else {"parts": [{"text": request.system}]}
+    system = present({"systemInstruction": told})
+    head, tail = members(system), members(_tail(request, {"contents", *system}))
     contents = b'"contents":[' + b",".join(_content(run) for run in runs)
     open_end = len(contents) - len(b"]}")
-    extra = request.sampling.extra
-    beside = {key: value for key, value in extra.items() if isinstance(value, dict | list)}
-    within = {key: value for key, value in extra.items() if key not in beside}
-    config = {**chosen(request.sampling, _NAMES), **within, "seed": request.seed}
-    made = {key: value for key, value in config.items() if value is not None}
-    tail = members({**beside, "generationConfig": made or None})
     before = len(b"{") + (len(head) + len(b",") if head else 0)
     return Wire(body(head, contents + b"]", tail), before + open_end, edits)
+
+
+def _tail(request: Request, taken: Iterable[str]) -> dict[str, Any]:
+    """Everything but the system's words and the contents."""
+    extra = dict(request.sampling.extra)
+    within = extra.pop("generationConfig", {})
+    if not isinstance(within, dict):
+        raise RequestRefusedError("'generationConfig' in 'extra' must be a table")
+    declared = {**chosen(request.sampling, _NAMES), "seed": request.seed}
+    config = with_extra(declared, within)
+    return with_extra({"generationConfig": config or None}, extra, taken=taken)
+
+
+def _ours(block: dict[str, Any]) -> bool:
+    """Whether bound reasoning came by this dialect: a signed part, or words between such."""
+    text = block.get("text", "")
+    return isinstance(text, str) and (
+        isinstance(block.get("thoughtSignature"), str) or block.keys() == {"text"}
+    )
 
 
 def _content(run: list[Heard]) -> bytes:
@@ -56,6 +83,9 @@ def _content(run: list[Heard]) -> bytes:
 
 
 def _parts(heard: Heard) -> list[bytes]:
-    """A message's parts: the participant's own bound reasoning, unmodified, then its words."""
-    bound = [body(members(block)) for block in heard.blocks]
-    return [*bound, b'{"text":' + quoted(heard.text) + b"}"]
+    """The parts as they came, if they hold the very words; else the words after the reasoning."""
+    texts = [block.get("text", "") for block in heard.blocks if not block.get("thought")]
+    if heard.blocks and "".join(texts) == heard.text:
+        return [msgspec.json.encode(block) for block in heard.blocks]
+    bound = [block for block in heard.blocks if block.get("thought") or not block.get("text")]
+    return [*map(msgspec.json.encode, bound), b'{"text":' + quoted(heard.text) + b"}"]

@@ -5,9 +5,21 @@ body begins with the body before it and a provider's prefix cache can be used. W
 routes by a key of ours (``prompt_cache_key``, ``session_id``), the catalogue's quirks name it.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 from duologue.core.provider import Seat
 from duologue.core.request import Heard, Request, Wire
-from duologue.core.wire.pieces import body, chosen, members, quirk, quoted, voiced
+from duologue.core.wire.pieces import (
+    body,
+    chosen,
+    members,
+    present,
+    quirk,
+    quoted,
+    voiced,
+    with_extra,
+)
 
 _NAMES = {"temperature": "temperature", "top_p": "top_p", "stop": "stop"}
 
@@ -22,31 +34,38 @@ def encode(seat: Seat, request: Request) -> Wire:
     Raises:
         RequestRefusedError: the provider would refuse the view.
     """
-    heard, edits = voiced(seat, request)
+    heard, edits = voiced(seat, request, _ours)
     messages = [_message(seat, item) for item in heard]
     if request.system is not None:
         role = quirk(seat, "system_role") or "system"
         messages.insert(0, _plain(role, request.system))
-    head = members(_head(seat, request))
+    seed = present({quirk(seat, "seed") or "seed": request.seed})
+    head = members(_head(seat, request, {"messages", *seed}))
     joined = b'"messages":[' + b",".join(messages)
-    seed = members({"seed": request.seed})
-    return Wire(body(head, joined + b"]", seed), len(head) + len(joined) + 2, edits)
+    return Wire(body(head, joined + b"]", members(seed)), len(head) + len(joined) + 2, edits)
 
 
-def _head(seat: Seat, request: Request) -> dict[str, object]:
+def _head(seat: Seat, request: Request, taken: Iterable[str]) -> dict[str, object]:
     """Everything but the messages and the seed, in order."""
     stream = seat.settings.get("stream", True)
     asks_usage = stream and quirk(seat, "stream_usage") != "refused"
     route = quirk(seat, "route")
     limit = quirk(seat, "limit") or "max_tokens"
-    return {
-        "model": seat.model,
-        "stream": stream,
-        "stream_options": {"include_usage": True} if asks_usage else None,
-        **chosen(request.sampling, {**_NAMES, "max_tokens": limit}),
-        **request.sampling.extra,
-        **({route: request.key} if route else {}),
-    }
+    sampling = chosen(request.sampling, {**_NAMES, "max_tokens": limit})
+    return with_extra(
+        {"model": seat.model, "stream": stream, **sampling},
+        request.sampling.extra,
+        {
+            "stream_options": {"include_usage": True} if asks_usage else None,
+            **({route: request.key} if route else {}),
+        },
+        taken,
+    )
+
+
+def _ours(block: dict[str, Any]) -> bool:
+    """Whether bound reasoning came by this dialect: a field of a message, and its value."""
+    return block.keys() == {"field", "value"} and isinstance(block["field"], str)
 
 
 def _plain(role: str, text: str) -> bytes:

@@ -4,7 +4,7 @@ Each message is encoded once and the pieces are joined, so a body costs little m
 bytes. This module knows no dialect.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -26,12 +26,41 @@ def quoted(text: str) -> bytes:
 
 
 def members(values: Mapping[str, Any]) -> bytes:
-    """``"key":value,…`` for every value that is not None, in order; empty for none."""
+    """``"key":value,…`` for every value, in order, null included; empty for none."""
     return b",".join(
-        quoted(key) + b":" + msgspec.json.encode(value)
-        for key, value in values.items()
-        if value is not None
+        quoted(key) + b":" + msgspec.json.encode(value) for key, value in values.items()
     )
+
+
+def present(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are not None, in order: what nobody declared is not sent."""
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def with_extra(
+    declared: Mapping[str, Any],
+    extra: Mapping[str, Any],
+    default: Mapping[str, Any] | None = None,
+    taken: Iterable[str] = (),
+) -> dict[str, Any]:
+    """What is declared, what is added where nobody declares it, and ``extra`` as it is.
+
+    Args:
+        declared: fields with a value; None is left out.
+        extra: verbatim, null included.
+        default: fields that ``extra`` may set otherwise.
+        taken: names of fields that are written elsewhere in the body.
+
+    Raises:
+        RequestRefusedError: a field is set twice, so that one value would be lost.
+    """
+    given = present(declared)
+    for name in extra:
+        if name in given or name in taken:
+            raise RequestRefusedError(
+                f"{name!r} stands in 'extra' and is also set from elsewhere: declare it once"
+            )
+    return {**given, **present(default or {}), **extra}
 
 
 def body(*parts: bytes) -> bytes:
@@ -55,13 +84,29 @@ def chosen(sampling: Sampling, names: Mapping[str, str]) -> dict[str, Any]:
     return {names[name]: value for name, value in declared.items() if value not in (None, ())}
 
 
-def voiced(seat: Seat, request: Request) -> tuple[tuple[Heard, ...], tuple[Edit, ...]]:
+def voiced(
+    seat: Seat, request: Request, ours: Callable[[dict[str, Any]], bool]
+) -> tuple[tuple[Heard, ...], tuple[Edit, ...]]:
     """The messages as this provider accepts them, and what was changed for that.
+
+    Args:
+        seat: ``quirks`` say what the provider refuses.
+        request: the view.
+        ours: whether a block of bound reasoning has this dialect's form. Others, from before a
+            branch to another model, mean nothing here and are left out, as an edit.
 
     Raises:
         RequestRefusedError: a silent turn is refused and nothing was declared to stand in for it;
             or there is nothing to answer.
     """
+    _refuse_unanswerable(seat, request)
+    accepted = [_accepted(seat, request, place, ours) for place in range(len(request.messages))]
+    edits = tuple(edit for _, changes in accepted for edit in changes)
+    return tuple(heard for heard, _ in accepted), edits
+
+
+def _refuse_unanswerable(seat: Seat, request: Request) -> None:
+    """A view to which the provider takes no answer."""
     if not request.messages:
         raise RequestRefusedError(
             f"{request.participant} has nothing to answer, and {seat.provider} refuses an empty "
@@ -72,34 +117,25 @@ def voiced(seat: Seat, request: Request) -> tuple[tuple[Heard, ...], tuple[Edit,
             f"the view of {request.participant} ends with its own words, which {seat.provider} "
             "refuses for this model: let another speak first"
         )
-    if quirk(seat, "silence") != "refused":
-        return request.messages, ()
-    heard = tuple(_stood_in(seat, request, item) for item in request.messages)
-    edits = tuple(_edit(seat, place, item) for place, item in _changed(request.messages, heard))
-    return heard, edits
 
 
-def _stood_in(seat: Seat, request: Request, heard: Heard) -> Heard:
-    """A message, or what stands in for its silence."""
-    if silence(heard.text) is None:
-        return heard
-    if request.stand_in is None:
-        raise RequestRefusedError(
-            f"a turn of {heard.author} in the view of {request.participant} is silent, and "
-            f"{seat.provider} refuses silence: declare 'stand_in', the words to put there"
-        )
-    return replace(heard, text=request.stand_in)
-
-
-def _changed(before: tuple[Heard, ...], after: tuple[Heard, ...]) -> Iterable[tuple[int, Heard]]:
-    """Which messages are not what they were, and what they were."""
-    pairs = enumerate(zip(before, after, strict=True))
-    return [(place, old) for place, (old, new) in pairs if old.text != new.text]
-
-
-def _edit(seat: Seat, place: int, heard: Heard) -> Edit:
-    """What was done to one silent message, in words."""
+def _accepted(
+    seat: Seat, request: Request, place: int, ours: Callable[[dict[str, Any]], bool]
+) -> tuple[Heard, list[Edit]]:
+    """One message as the provider accepts it."""
+    heard, edits = request.messages[place], []
+    if not all(map(ours, heard.blocks)):
+        detail = f"reasoning bound to another model's reply means nothing to {seat.provider}"
+        edits.append(Edit("unbound", detail, place))
+        heard = replace(heard, blocks=tuple(filter(ours, heard.blocks)))
     kind = silence(heard.text)
-    named = kind.value if kind else "nothing"
-    detail = f"{seat.provider} refuses a silent turn; {heard.author} said {named}"
-    return Edit("stand_in", detail, place)
+    if kind is not None and quirk(seat, "silence") == "refused":
+        if request.stand_in is None:
+            raise RequestRefusedError(
+                f"a turn of {heard.author} in the view of {request.participant} is silent, and "
+                f"{seat.provider} refuses silence: declare 'stand_in', the words to put there"
+            )
+        detail = f"{seat.provider} refuses a silent turn; {heard.author} said {kind.value}"
+        edits.append(Edit("stand_in", detail, place))
+        heard = replace(heard, text=request.stand_in)
+    return heard, edits
