@@ -139,7 +139,7 @@ async def test_a_run_without_a_name_is_named_by_its_conversation(library: Librar
 
 async def test_a_name_that_is_taken_is_refused_and_the_first_run_stays(library: Library) -> None:
     first = await _held(library)
-    with pytest.raises(StoreError, match=r"there is a run named 'play' already in .*--name"):
+    with pytest.raises(ConfigurationError, match=r"there is a run named 'play' already in .*--name"):
         await _held(library)
     assert _facts(library, first) == await PAIR.events()
     assert _folders(library) == ["play"]
@@ -414,8 +414,8 @@ async def test_an_interrupted_conversation_can_be_branched(library: Library) -> 
 @pytest.mark.parametrize(
     ("at", "change", "match"),
     [
-        (5, Change(turns=9), "has 4 messages: it cannot be branched at 5"),
-        (-1, Change(), "cannot be branched at -1"),
+        (5, Change(turns=9), "has 4 messages: it cannot be left at 5"),
+        (-1, Change(), "cannot be left at -1"),
         (4, Change(), "begins with 4 messages and its cap is 4.*--turns 14"),
         (3, Change(say=Message("Ada", "x", origin=Origin.HUMAN)), "begins with 4 messages"),
         (2, Change(models={"Zed": "scripted:z"}), "names 'Zed', but the participants are Ada, Bo"),
@@ -451,7 +451,7 @@ async def test_another_model_takes_a_seat_in_a_branch(library: Library, tmp_path
 async def test_a_branch_whose_name_is_taken_leaves_both_runs_alone(library: Library) -> None:
     parent = await _held(library)
     before = log_of(Run(parent.folder)).read_bytes()
-    with pytest.raises(StoreError, match="there is a run named 'play' already"):
+    with pytest.raises(ConfigurationError, match="there is a run named 'play' already"):
         await api.branch(library, "play", 1, Change(name="play"), providers=PAIR.cast())
     assert log_of(Run(parent.folder)).read_bytes() == before
     assert _folders(library) == ["play"]

@@ -214,7 +214,13 @@ def view_page(found: Seen, reading: Reading) -> Page:
     system = [_part("system", "", request.system)] if request.system is not None else []
     script = request.framing is Framing.SCRIPT
     heard = [
-        _part("line" if script else each.role.value, each.author, each.text, styles, new=place >= found.known)
+        _part(
+            "line" if script else each.role.value,
+            each.author,
+            each.text,
+            styles,
+            new=place >= found.known,
+        )
         for place, each in enumerate(request.messages)
     ]
     if not heard and not system:
@@ -233,7 +239,7 @@ def _part(
     """One message of a view: the role it was sent in, who said it, and the words as sent."""
 
     def draw(sheet: screen.Sheet) -> Iterator[Text]:
-        parts = [Text(f"{role:<9}", "dim")]
+        parts = [Text(f"{role:<9}" if author else role, "dim")]
         if author:
             parts.append(one_line(author, (styles or {}).get(author, "bold")))
         yield from screen.flow([*parts, *screen.badges([_NEW] if new else [], sheet)], sheet)

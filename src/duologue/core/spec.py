@@ -58,7 +58,7 @@ class Framing(StrEnum):
     """How a participant is shown the conversation.
 
     ``chat``: its own messages as the assistant's, all others as the user's. ``script``: one
-    running script, ``Name: words``, that it is asked to continue; for small and base models.
+    running script, set like a play, that it is asked to continue; for small and base models.
     """
 
     CHAT = "chat"
