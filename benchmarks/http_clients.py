@@ -1,7 +1,7 @@
 """CPU per call of the HTTP clients that could carry the dialects, side by side in one run.
 
     python -m venv /tmp/bench && /tmp/bench/bin/pip install aiohttp httpx httpx2 niquests msgspec
-    /tmp/bench/bin/python benchmarks/http_clients.py --seconds 20
+    /tmp/bench/bin/python benchmarks/http_clients.py
 
 Every call posts the same body, a history of 21 messages in about 20 KB, to the hostile server's
 prebuilt replies, which run in a process of their own. What is counted is this process's CPU: the
@@ -244,60 +244,6 @@ def spread(found: dict[tuple[str, int, bool], list[float]]) -> str:
     for (name, _, _), costs in found.items():
         worst[name] = max(worst.get(name, 0), max(costs) / min(costs))
     return ", ".join(f"{name} {ratio:.2f}" for name, ratio in worst.items())
-
-
-def main():\n async with HostileServer(fast=prebuilt()) as server:\n"
-    code += "  print(server.port, flush=True)\n  await asyncio.Event().wait()\nasyncio.run(main())"
-    tests = {"PYTHONPATH": str(ROOT / "tests")}
-    command = [sys.executable, "-c", code]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | tests)  # noqa: S603
-    port = int(process.stdout.readline()) if process.stdout else 0
-    return process, f"http://127.0.0.1:{port}"
-
-
-def installed() -> dict[str, Opener]:
-    """The clients that are here, each named with its version."""
-    here: dict[str, Opener] = {}
-    for name, (package, opener) in CLIENTS.items():
-        try:
-            here[f"{name} {version(package)}" if package else name] = opener
-        except PackageNotFoundError:
-            print(f"{name}: not installed, left out", file=sys.stderr)
-    return here
-
-
-def measure(base: str, rounds: int, seconds: float) -> dict[tuple[str, int, bool], list[float]]:
-    """All cells, round after round; ``seconds`` is the length of one cell."""
-    found: dict[tuple[str, int, bool], list[float]] = {}
-    for lap in range(rounds):
-        for stream in (False, True):
-            for width in IN_FLIGHT:
-                for name, opener in installed().items():
-                    coming = cell(opener, base, width, stream=stream, seconds=seconds)
-                    cost = asyncio.run(coming)
-                    found.setdefault((name, width, stream), []).append(cost)
-        print(f"round {lap + 1} of {rounds}, load {os.getloadavg()[0]:.1f}", file=sys.stderr)
-    return found
-
-
-def table(found: dict[tuple[str, int, bool], list[float]]) -> str:
-    """Markdown: medians, in microseconds."""
-    heads = [f"{kind}, {width}" for kind in ("whole", "stream") for width in IN_FLIGHT]
-    rows = [f"| client | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
-    for name in dict.fromkeys(name for name, _, _ in found):
-        cells = [
-            f"{statistics.median(found[name, width, stream]):,.0f}"
-            for stream in (False, True)
-            for width in IN_FLIGHT
-        ]
-        rows.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(rows)
-
-
-def spread(found: dict[tuple[str, int, bool], list[float]]) -> str:
-    """How far the rounds lay apart, at worst: the largest over the smallest of one cell."""
-    worst: Any = max(found, key=lambda at: max(found[at]) / min(found[at]))
-    return f"{max(found[worst]) / min(found[worst]):.2f} ({worst[0]}, {worst[1]} in flight)"
 
 
 def main() -> None:

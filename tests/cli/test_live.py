@@ -1,12 +1,17 @@
 import asyncio
+import io
+import threading
 from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
+from rich.text import Text
 from staging import held, pipe, sent, shown, spec, terminal
 
 from duologue.api import Change, branch, go_on, hold
-from duologue.cli.live import Watcher
+from duologue.cli.live import Region, Watcher
+from duologue.cli.screen import Page
 from duologue.core.event import ConversationStarted, Record, TurnStarted
 from duologue.core.message import Message, Origin
 from duologue.core.provider import Delta, Provider
@@ -309,3 +314,32 @@ def test_a_conversation_can_be_watched_without_a_word_before_it(tmp_path: Path) 
     with Watcher(Library(tmp_path), console=out) as watcher:
         asyncio.run(hold(asked, Library(tmp_path), providers=cast(), watch=watcher))
     assert "  1  Ada\n     one\n\n  2  Ben\n     eins\n" in sent(out)
+
+
+def test_nothing_is_printed_while_the_region_is_being_drawn() -> None:
+    """Else a print draws over more lines than the region has, and a line of words is lost."""
+    drawing, may_end = threading.Event(), threading.Event()
+    may_end.set()
+
+    def frame() -> Page:
+        drawing.set()
+        may_end.wait(60)
+        return Page(lambda _: [Text("the turn in progress")])
+
+    out = io.StringIO()
+    region = Region(Console(file=out, force_terminal=True, width=40, height=10), frame)
+
+    def write() -> None:
+        region.print(Page(lambda _: [Text("a message, for good")]))
+
+    region.start()
+    may_end.clear()
+    drawing.clear()
+    assert drawing.wait(60)
+    writing = threading.Thread(target=write)
+    writing.start()
+    assert "for good" not in out.getvalue()
+    may_end.set()
+    writing.join()
+    region.stop()
+    assert "a message, for good" in out.getvalue()

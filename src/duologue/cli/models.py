@@ -17,7 +17,7 @@ def models(
         ),
     ] = None,
 ) -> None:
-    """List the local models, their licences and whether they are installed; install more."""
+    """List the models that can take a seat here; install more."""
     from duologue.providers.local.fetch import installed, megabytes
     from duologue.providers.local.models import DEFAULT_PAIR, KNOWN, find
 
