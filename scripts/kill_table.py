@@ -56,7 +56,10 @@ def _suffer(folder: Path, kills: int, cuts: int, seed: int) -> tuple[Tally, Tall
     short, long = stage(folder, "short", SHORT, 100), stage(folder, "long", LONG, 6)
     killed, cut = Tally(), Tally()
     _kill(
-        short, moments(chance, ("lines", "lines", "bytes", "bytes", "seconds", "folder")), kills - kills // 4, killed
+        short,
+        moments(chance, ("lines", "lines", "bytes", "bytes", "seconds", "folder")),
+        kills - kills // 4,
+        killed,
     )
     _kill(long, moments(chance, ("bytes", "bytes", "bytes", "seconds")), kills, killed)
     for place in range(cuts):
@@ -102,7 +105,11 @@ def table(killed: Tally, cut: Tally, seconds: float) -> str:
 
 def _rows(killed: Tally, cut: Tally) -> Iterator[tuple[str, object, object]]:
     """What is told of both, row by row."""
-    yield "conversations held to their end", killed.conversations, cut.conversations
+    yield (
+        "conversations held to their end (a cut one twice)",
+        killed.conversations,
+        cut.conversations,
+    )
     yield "processes that resumed", killed.resumed, cut.resumed
     yield "processes that ended before their moment came (not kills)", killed.late, cut.late
     yield "records printed before a kill", killed.printed, "-"

@@ -29,7 +29,7 @@ from duologue.errors import (
 )
 from duologue.providers.scripted import Scripted
 from duologue.store.library import Library
-from duologue.store.run import SPEC_FILE, Run
+from duologue.store.run import SPEC_FILE, Log, Run
 from duologue.verify import verify
 from recording import PAIR, TRIO, Play, log_of, scratch, unsynced
 
@@ -139,7 +139,7 @@ async def test_a_run_without_a_name_is_named_by_its_conversation(library: Librar
 
 async def test_a_name_that_is_taken_is_refused_and_the_first_run_stays(library: Library) -> None:
     first = await _held(library)
-    with pytest.raises(ConfigurationError, match=r"there is a run named 'play' already in .*--name"):
+    with pytest.raises(ConfigurationError, match=r"run named 'play' already in .*--name"):
         await _held(library)
     assert _facts(library, first) == await PAIR.events()
     assert _folders(library) == ["play"]
@@ -381,6 +381,30 @@ async def test_a_branch_of_a_branch_needs_neither_parent(library: Library) -> No
     assert await api.replay(library, grandchild.id) > 8
     proof = verify(Run(grandchild.folder))
     assert (proof.faults, proof.requests) == ((), 6)
+
+
+async def test_of_a_branch_all_that_it_inherits_is_there_or_nothing(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = await _held(library)
+    append = Log.append
+    for after in range(6):
+        left = iter(range(after))
+
+        def stopped(log: Log, conv: str, event: Event, left: Iterator[int] = left) -> Record:
+            if next(left, None) is None:
+                raise StopHere
+            return append(log, conv, event)
+
+        monkeypatch.setattr(Log, "append", stopped)
+        with pytest.raises(StopHere):
+            await api.branch(library, parent.id, 3, Change(turns=9), providers=PAIR.cast())
+        monkeypatch.undo()
+        if runs := [name for name in _folders(library) if name != "play"]:
+            assert len(Run(library.path / runs[0]).events(runs[0])) == 5 == after
+            break
+    else:
+        raise AssertionError("no branch ever began")
 
 
 async def test_a_branch_that_is_interrupted_goes_on(library: Library) -> None:

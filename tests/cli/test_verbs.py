@@ -6,12 +6,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from typed import Desk, desk
 
 from duologue.core.spec import Exit, Labels, Sequence, Shuffled, SilenceCap, TurnCap
 from duologue.core.specfile import read
 from duologue.store.library import Library
 from duologue.store.run import SPEC_FILE
-from typed import Desk, desk
 
 __all__ = ["desk"]
 

@@ -27,11 +27,12 @@ class Desk:
 
     def __init__(
         self, folder: Path, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]
-    ):
+    ) -> None:
         self.folder, self.library = folder, folder / "library"
         self._patch, self._capture = patch, capture
         patch.chdir(folder)
         patch.setenv("DUOLOGUE_LIBRARY", str(self.library))
+        patch.setattr("duologue.store.segment._sync", lambda _file: None)  # no waiting for the disk
         self.script("a.jsonl", '"one"', '"two words"', '""')
         self.script("b.jsonl", '"eins"', '{"text": "zwei", "finish": "length"}')
 
