@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pexpect
+import pexpect  # type: ignore[import-untyped] # it brings no types
 import pytest
 from typed import PROGRAM, SEATS, Desk, Shown, desk
 
@@ -335,7 +335,8 @@ def test_words_piped_in_are_not_waited_for(desk: Desk) -> None:
 
 
 def test_an_argument_that_is_not_utf8_is_refused_in_words(desk: Desk) -> None:
-    for typed in (["show", b"\xe9"], ["run", *SEATS, "--opener", b"\xe9"], ["import", b"\xe9.md"]):
+    bad = os.fsdecode(b"\xe9")
+    for typed in (["show", bad], ["run", *SEATS, "--opener", bad], ["import", f"{bad}.md"]):
         process = subprocess.Popen(  # noqa: S603 - our own program
             [*PROGRAM, *typed], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 from typed import Desk, desk
 
-from duologue.core.spec import Exit, Labels, Sequence, Shuffled, SilenceCap, TurnCap
+from duologue.core.spec import (
+    ConversationSpec,
+    Exit,
+    Labels,
+    Sequence,
+    Shuffled,
+    SilenceCap,
+    TurnCap,
+)
 from duologue.core.specfile import read
 from duologue.store.library import Library
 from duologue.store.run import SPEC_FILE
@@ -21,10 +29,9 @@ FOUNDING = (
 )
 
 
-def _asked(desk: Desk, name: str = "talk") -> tuple[str | None, dict[str, object]]:
+def _asked(desk: Desk, name: str = "talk") -> ConversationSpec:
     """What the run's own file says was asked for."""
-    asked = read((desk.library / name / SPEC_FILE).read_text("utf-8"), SPEC_FILE)
-    return asked.name, {key: getattr(asked.spec, key) for key in asked.spec.__struct_fields__}
+    return read((desk.library / name / SPEC_FILE).read_text("utf-8"), SPEC_FILE).spec
 
 
 def test_a_conversation_is_shown_with_how_it_ended_and_what_to_type_next(desk: Desk) -> None:
@@ -46,7 +53,7 @@ def test_quiet_prints_only_the_id_and_json_only_the_log(desk: Desk) -> None:
     assert lines.out == (desk.library / "j" / "log-1.jsonl").read_text("utf-8")
 
 
-def test__what_is_typed_is_what_is_recorded(desk: Desk) -> None:
+def test_what_is_typed_is_what_is_recorded(desk: Desk) -> None:
     (desk.folder / "prompt.txt").write_text("Be brief.\n", "utf-8")
     shown = desk.run(
         *("--name", "talk", "--turns", "4", "--first", "Ben", "--seed", "7", "--quiet"),
@@ -54,27 +61,26 @@ def test__what_is_typed_is_what_is_recorded(desk: Desk) -> None:
         *("--temperature-b", "0", "--max-tokens", "9", "--opener", "hi", "--opener-by", "Cy"),
     )  # fmt: skip
     assert shown.code == 0
-    name, spec = _asked(desk)
-    assert name == "talk"
-    (ada, ben) = spec["participants"]  # type: ignore[misc] # the fields as they came
+    spec = _asked(desk)
+    ada, ben = spec.participants
     assert (ada.system, ben.system) == ("Be brief.", "Be long.")
     assert (ada.sampling.temperature, ben.sampling.temperature) == (0.5, 0.0)
     assert (ada.sampling.max_tokens, ben.sampling.max_tokens) == (9, 9)
-    assert [(line.author, line.text) for line in spec["opening"]] == [("Cy", "hi")]  # type: ignore[attr-defined]
-    assert spec["seed"] == 7
-    assert spec["labels"] is Labels.AUTO
-    assert spec["ending"] == (TurnCap(4), Exit(), SilenceCap(2))
+    assert [(line.author, line.text) for line in spec.opening] == [("Cy", "hi")]
+    assert spec.seed == 7
+    assert spec.labels is Labels.AUTO
+    assert spec.ending == (TurnCap(4), Exit(), SilenceCap(2))
 
 
 def test_a_seed_that_was_left_to_chance_is_recorded(desk: Desk) -> None:
     desk.held()
-    assert isinstance(_asked(desk)[1]["seed"], int)
+    assert isinstance(_asked(desk).seed, int)
 
 
-def test__pure_tells_nothing_and_ends_at_the_cap(desk: Desk) -> None:
+def test_pure_tells_nothing_and_ends_at_the_cap(desk: Desk) -> None:
     desk.run("--name", "talk", "--turns", "3", "--pure", "--quiet")
-    spec = _asked(desk)[1]
-    assert (spec["told"], spec["ending"]) == (None, (TurnCap(3),))
+    spec = _asked(desk)
+    assert (spec.told, spec.ending) == (None, (TurnCap(3),))
 
 
 @pytest.mark.parametrize(
@@ -83,19 +89,19 @@ def test__pure_tells_nothing_and_ends_at_the_cap(desk: Desk) -> None:
 )
 def test_orders_can_be_typed(desk: Desk, typed: str, order: object) -> None:
     desk.run("--name", "talk", "--turns", "4", "--order", typed, "--seed", "3", "--quiet")
-    assert _asked(desk)[1]["order"] == order
+    assert _asked(desk).order == order
 
 
-def test__three_seats_and_self_play_get_names_of_their_own(desk: Desk) -> None:
+def test_three_seats_and_self_play_get_names_of_their_own(desk: Desk) -> None:
     model = "scripted:a.jsonl"
     shown = desk("run", "-a", model, "-b", model, "-c", model, "--name", "talk", "--turns", "4",
                  "--quiet")  # fmt: skip
     assert shown.code == 0
-    seats = _asked(desk)[1]["participants"]
-    assert [seat.name for seat in seats] == ["a.jsonl", "a.jsonl 2", "a.jsonl 3"]  # type: ignore[attr-defined]
+    seats = _asked(desk).participants
+    assert [seat.name for seat in seats] == ["a.jsonl", "a.jsonl 2", "a.jsonl 3"]
 
 
-def test__a_file_holds_all_of_it_and_options_change_it(desk: Desk) -> None:
+def test_a_file_holds_all_of_it_and_options_change_it(desk: Desk) -> None:
     (desk.folder / "talk.toml").write_text(
         'name = "talk"\nturns = 3\nopener = " "\n'
         '[[participants]]\nname = "Ada"\nmodel = "scripted:a.jsonl"\n'
@@ -104,10 +110,10 @@ def test__a_file_holds_all_of_it_and_options_change_it(desk: Desk) -> None:
     )
     assert desk("run", "talk.toml", "--quiet").code == 0
     assert desk("run", "talk.toml", "--quiet", "--name", "other", "--turns", "5").code == 0
-    assert _asked(desk, "other")[1]["ending"] == (TurnCap(5),)
+    assert _asked(desk, "other").ending == (TurnCap(5),)
     again = desk("run", str(desk.library / "talk" / SPEC_FILE), "--name", "again", "--quiet")
     assert again.code == 0
-    assert _asked(desk, "again")[1] == _asked(desk)[1]
+    assert _asked(desk, "again") == _asked(desk)
 
 
 def test_a_name_with_separators_is_one_folder_and_finds_its_run(desk: Desk) -> None:
@@ -163,8 +169,8 @@ def test_a_branch_goes_on_from_where_it_left_with_what_was_changed(desk: Desk) -
     assert (shown.code, shown.err) == (0, "")
     assert f"goes on after message 3 of {conv}" in shown.out
     assert "[injected: a person's words]" in shown.out
-    spec = _asked(desk, "other")[1]
-    assert spec["seed"] == 5
+    spec = _asked(desk, "other")
+    assert spec.seed == 5
     assert desk("verify", "other").code == 0
     assert desk("replay", "other").code == 0
     assert "⑂" in desk("list").out
