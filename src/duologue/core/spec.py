@@ -223,12 +223,12 @@ def check(spec: ConversationSpec) -> ConversationSpec:
     Raises:
         ConfigurationError: naming what does not fit and what would.
     """
-    _refuse_unrecordable(spec)
-    for rule in spec.ending:
-        _refuse_sentinel(rule)
     names = spec.names()
     for name in names:
         _refuse_name(name)
+    _refuse_unrecordable(spec)
+    for rule in spec.ending:
+        _refuse_sentinel(rule)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigurationError(
