@@ -29,7 +29,7 @@ from duologue.errors import (
 )
 from duologue.providers.scripted import Scripted
 from duologue.store.library import Library
-from duologue.store.run import SPEC_FILE, Run
+from duologue.store.run import SPEC_FILE, Log, Run
 from duologue.verify import verify
 from recording import PAIR, TRIO, Play, log_of, scratch, unsynced
 
@@ -139,7 +139,7 @@ async def test_a_run_without_a_name_is_named_by_its_conversation(library: Librar
 
 async def test_a_name_that_is_taken_is_refused_and_the_first_run_stays(library: Library) -> None:
     first = await _held(library)
-    with pytest.raises(StoreError, match=r"there is a run named 'play' already in .*--name"):
+    with pytest.raises(ConfigurationError, match=r"run named 'play' already in .*--name"):
         await _held(library)
     assert _facts(library, first) == await PAIR.events(first.id)
     assert _folders(library) == ["play"]
@@ -383,6 +383,30 @@ async def test_a_branch_of_a_branch_needs_neither_parent(library: Library) -> No
     assert (proof.faults, proof.requests) == ((), 6)
 
 
+async def test_of_a_branch_all_that_it_inherits_is_there_or_nothing(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = await _held(library)
+    append = Log.append
+    for after in range(6):
+        left = iter(range(after))
+
+        def stopped(log: Log, conv: str, event: Event, left: Iterator[int] = left) -> Record:
+            if next(left, None) is None:
+                raise StopHere
+            return append(log, conv, event)
+
+        monkeypatch.setattr(Log, "append", stopped)
+        with pytest.raises(StopHere):
+            await api.branch(library, parent.id, 3, Change(turns=9), providers=PAIR.cast())
+        monkeypatch.undo()
+        if runs := [name for name in _folders(library) if name != "play"]:
+            assert len(Run(library.path / runs[0]).events(runs[0])) == 5 == after
+            break
+    else:
+        raise AssertionError("no branch ever began")
+
+
 async def test_a_branch_that_is_interrupted_goes_on(library: Library) -> None:
     parent = await _held(library)
     say = Message("Cy", "what?", origin=Origin.HUMAN)
@@ -414,8 +438,8 @@ async def test_an_interrupted_conversation_can_be_branched(library: Library) -> 
 @pytest.mark.parametrize(
     ("at", "change", "match"),
     [
-        (5, Change(turns=9), "has 4 messages: it cannot be branched at 5"),
-        (-1, Change(), "cannot be branched at -1"),
+        (5, Change(turns=9), "has 4 messages: it cannot be left at 5"),
+        (-1, Change(), "cannot be left at -1"),
         (4, Change(), "begins with 4 messages and its cap is 4.*--turns 14"),
         (3, Change(say=Message("Ada", "x", origin=Origin.HUMAN)), "begins with 4 messages"),
         (2, Change(models={"Zed": "scripted:z"}), "names 'Zed', but the participants are Ada, Bo"),
@@ -451,7 +475,7 @@ async def test_another_model_takes_a_seat_in_a_branch(library: Library, tmp_path
 async def test_a_branch_whose_name_is_taken_leaves_both_runs_alone(library: Library) -> None:
     parent = await _held(library)
     before = log_of(Run(parent.folder)).read_bytes()
-    with pytest.raises(StoreError, match="there is a run named 'play' already"):
+    with pytest.raises(ConfigurationError, match="there is a run named 'play' already"):
         await api.branch(library, "play", 1, Change(name="play"), providers=PAIR.cast())
     assert log_of(Run(parent.folder)).read_bytes() == before
     assert _folders(library) == ["play"]

@@ -25,7 +25,7 @@ from duologue.core.event import (
 from duologue.core.message import Message, Origin
 from duologue.core.provider import Call, Completion, Delta, Finish, Provider, Seat, Usage
 from duologue.core.rebuild import Rebuilt, rebuild
-from duologue.core.spec import Exit, Participant, TurnCap
+from duologue.core.spec import Exit, Participant, Sampling, TurnCap
 from duologue.core.state import fold
 from duologue.core.transcript import Status, transcript
 from duologue.errors import (
@@ -555,3 +555,11 @@ def test_one_script_may_hold_every_seat() -> None:
     both = Scripted(["hi", "ho"])
     state = fold(hold(pair(TurnCap(4)), {"Ada": both, "Ben": both}))
     assert [entry.message.text for entry in state.entries] == ["hi", "hi", "ho", "ho"]
+
+
+async def test_a_temperature_given_as_a_whole_number_is_sent_as_it_will_be_read_again() -> None:
+    spec = pair(participants=(Participant("Ada", "scripted:a", sampling=Sampling(temperature=1)),))
+    facts = [fact async for fact in converse(spec, {"Ada": Scripted(["hi"])})]
+    events = [fact for fact in facts if not isinstance(fact, Delta)]
+    read = [msgspec.json.decode(msgspec.json.encode(event), type=Event) for event in events]
+    assert all(again.agrees for again in rebuild(read))

@@ -156,7 +156,7 @@ async def test_an_ending_that_the_rules_do_not_give_is_refused() -> None:
     ended = events[-1]
     assert isinstance(ended, ConversationEnded)
     events[-1] = replace(ended, detail="because")
-    with pytest.raises(ReplayError, match="because.* in the log, and came as .*the cap"):
+    with pytest.raises(ReplayError, match=r"because.* in the log, and came as .*the cap"):
         await replay(events, lambda _: None)
 
 

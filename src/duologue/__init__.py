@@ -20,7 +20,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from duologue.api import Change, Recorded, branch, converse, go_on, hold, run
+    from duologue.api import Change, Recorded, branch, converse, go_on, hold, replay, run
     from duologue.core.event import Event
     from duologue.core.message import Message, Origin
     from duologue.core.provider import Completion, Delta, Provider
@@ -72,12 +72,15 @@ __all__ = [
     "converse",
     "go_on",
     "hold",
+    "replay",
     "run",
     "transcript",
 ]
 
 _HOMES = {
-    "duologue.api": ("Change", "Recorded", "branch", "converse", "go_on", "hold", "run"),
+    "duologue.api": (
+        *("Change", "Recorded", "branch", "converse", "go_on", "hold", "replay", "run"),
+    ),
     "duologue.core.event": ("Event",),
     "duologue.core.message": ("Message", "Origin"),
     "duologue.core.provider": ("Completion", "Delta", "Provider"),

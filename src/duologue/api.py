@@ -22,9 +22,9 @@ from duologue.core.message import Message
 from duologue.core.provider import Delta, Provider
 from duologue.core.spec import ConversationSpec, Ending, Participant, TurnCap, check
 from duologue.core.specfile import Asked, document, read
-from duologue.core.state import fold
+from duologue.core.state import State, fold
 from duologue.core.transcript import Transcript, transcript
-from duologue.errors import ConfigurationError, RecordError, StoreError, UnknownIdError
+from duologue.errors import ConfigurationError, FormatError, RecordError, StoreError, UnknownIdError
 from duologue.formats.crossing import IMPORTED_MODEL, take_in
 from duologue.providers.registry import seated
 from duologue.replaying import replay as _replay
@@ -119,11 +119,12 @@ def _settle(library: Library, asked: Asked, conv: str, facts: Sequence[Event] = 
     It is made in a corner of the library where nobody looks, and moved to its place when whole.
 
     Raises:
-        StoreError: there is such a run already, or the disk refused; nothing is left behind.
+        ConfigurationError: there is such a run already.
+        StoreError: the disk refused; nothing is left behind.
     """
     place = library.path / folder_name(asked.name or conv)
     if os.path.lexists(place):
-        raise StoreError(
+        raise ConfigurationError(
             f"there is a run named {place.name!r} already in {library.path}: choose another --name"
         )
     corner = Library(library.path / _CORNER)
@@ -206,9 +207,10 @@ def unfinished(library: Library, prefix: str) -> ConversationSpec:
     state = fold(events)
     count = len(state.entries)
     if state.ended is not None and state.ended.reason is not EndReason.ERROR:
+        unknown = " --model NAME=MODEL …" if state.ended.reason is EndReason.IMPORT else ""
         raise ConfigurationError(
             f"{conv} is over ({state.ended.reason.value}): 'duologue branch {conv} --at {count} "
-            f"--turns {count + 10}' goes on from its end"
+            f"--turns {count + 10}{unknown}' goes on from its end"
         )
     return state.begun().spec
 
@@ -276,7 +278,7 @@ async def branch(
     """
     found, parent = library.find(prefix)
     events = found.events(parent)
-    spec = changed(fold(events).begun().spec, change, at)
+    spec = changed(fold(events), change, at)
     conv = new_id()
     async with AsyncExitStack() as stack:
         if providers is None:
@@ -294,12 +296,19 @@ async def branch(
     return recorded(made, conv)
 
 
-def changed(spec: ConversationSpec, change: Change, at: int) -> ConversationSpec:
-    """A parent's spec with the changes of a branch.
+def changed(parent: State, change: Change, at: int) -> ConversationSpec:
+    """A parent's spec with the changes of a branch that leaves it at message ``at``.
 
     Raises:
-        ConfigurationError: a change names nobody, a model is not known, or no turn would be left.
+        ConfigurationError: there is no such message, a change names nobody, a model is not known,
+            or no turn would be left.
     """
+    if not 0 <= at <= len(parent.entries):
+        raise ConfigurationError(
+            f"the conversation has {len(parent.entries)} messages: it cannot be left at {at}; "
+            f"choose a number from 0 to {len(parent.entries)}"
+        )
+    spec = parent.begun().spec
     for name in change.models:
         if name not in spec.names():
             raise ConfigurationError(
@@ -384,7 +393,10 @@ def bring_in(
         data = file.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from error
-    events = take_in(data, _escaped(file.name), form)
+    try:
+        events = take_in(data, _escaped(file.name), form)
+    except FormatError as error:
+        raise FormatError(f"{file}: {error}") from error
     conv = new_id()
     asked = Asked(name or f"{_escaped(file.stem)}-{conv}", fold(events).begun().spec)
     return recorded(_settle(library, asked, conv, events), conv)

@@ -125,11 +125,21 @@ def _refuse_other_seats(started: ConversationStarted, providers: Mapping[str, Pr
             raise ConfigurationError(
                 f"no model is on record for {name!r}: branch with --model to go on with one"
             )
-        if replace(found, running=recorded.running) != recorded:
+        if _identity(found) != _identity(recorded):
             raise ConfigurationError(
                 f"{name!r} was held by {recorded.provider}:{recorded.model} and is now "
                 f"{_difference(recorded, found)}: branch with --model to go on with another model"
             )
+
+
+def _identity(seat: Seat) -> Seat:
+    """A seat without what may change while it stays the same model.
+
+    Quirks are how its requests are written: those on record are used, whatever the catalogue has
+    learnt since.
+    """
+    settings = {key: value for key, value in seat.settings.items() if key != "quirks"}
+    return replace(seat, settings=settings, running={})
 
 
 def _difference(recorded: Seat, found: Seat) -> str:

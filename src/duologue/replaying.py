@@ -81,9 +81,8 @@ async def replay(events: Sequence[Event], watch: Callable[[Event | Delta], None]
             async for item in items:
                 watch(item)
         if len(made) == before:
-            raise ReplayError(
-                f"fact {before} is recorded, but nothing came: {_shown(expected[before])}"
-            )
+            shown = _shown(expected[before])
+            raise ReplayError(f"fact {before} is recorded, but nothing came: {shown}")
     return len(made)
 
 

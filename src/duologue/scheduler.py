@@ -4,6 +4,7 @@ Today one conversation at a time. This module does not know how models answer, o
 conversation is shown: it hands every record and every delta to whoever watches.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 
@@ -42,3 +43,5 @@ async def record(
     async with aclosing(converse(spec, providers, history, key=conv)) as facts:
         async for item in facts:
             watch(item if isinstance(item, Delta) else log.append(conv, item))
+            # A provider that never waits must not keep a Ctrl-C, or anybody else, waiting.
+            await asyncio.sleep(0)

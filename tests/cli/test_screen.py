@@ -4,7 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 from rich.color import Color, ColorSystem
+from staging import pipe, sent, shown, terminal
 
 from duologue.cli import screen
 from duologue.core.event import (
@@ -24,7 +26,6 @@ from duologue.core.provider import Seat, Usage
 from duologue.core.spec import ConversationSpec, Line, Participant
 from duologue.core.transcript import transcript
 from duologue.formats.crossing import IMPORTED_MODEL
-from staging import pipe, sent, shown, terminal
 
 PAIR = ConversationSpec(
     (Participant("Ada", "scripted:a"), Participant("Ben", "tiny")),
@@ -39,20 +40,20 @@ def spoken(text: str, **more: object) -> TurnCompleted:
     return TurnCompleted(2, Message("Ben", text), **more)  # type: ignore[arg-type]
 
 
-def reading(*events: Event, began: str = "2026-01-01T10:00:00.000000Z", **more: object) -> screen.Reading:
+def reading(*events: Event, busy: bool = False) -> screen.Reading:
     return screen.Reading(
         "lusab-babad-gutih",
         Path("/runs/play"),
         transcript(events or (BEGIN,)),
-        began,
+        "2026-01-01T10:00:00.000000Z",
         "2026-01-01T10:02:05.500000Z",
-        **more,  # type: ignore[arg-type]
+        busy=busy,
     )
 
 
-def page(*events: Event, width: int = 80, colour: str | None = None, **more: object) -> str:
+def page(*events: Event, width: int = 80, colour: str | None = None, busy: bool = False) -> str:
     out = terminal(width, colour=colour)
-    screen.put(out, screen.conversation(reading(*events, **more)))
+    screen.put(out, screen.conversation(reading(*events, busy=busy)))
     return shown(out)
 
 
@@ -151,9 +152,8 @@ def test_a_long_line_of_a_stanza_hangs_and_a_paragraph_does_not() -> None:
 @pytest.mark.parametrize("width", [10, 20, 39, 40, 80, 200])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     text = page(BEGIN, START, spoken("日本語 " * 40 + "x" * 500 + "\n\t- a list"), width=width)
-    commands = text.index("duologue branch")
-    for line in text[:commands].split("\n"):
-        assert screen.cell_len(line) <= width
+    for line in text.split("\n"):
+        assert cell_len(line) <= width
 
 
 def test_a_pipe_gets_whole_plain_lines() -> None:
@@ -172,7 +172,7 @@ def test_words_cannot_forge_a_heading_even_in_a_pipe() -> None:
     ("text", "words"),
     [
         ("", "[silence: an empty message]"),
-        (" \n ", "[silence: white space only (2 × U+0020 SPACE, U+000A)]\n     ␠␊␠"),
+        (" \n ", "[silence: white space only (2 \u00d7 U+0020 SPACE, U+000A)]\n     ␠␊␠"),
         ("\u200b", "[silence: invisible characters only (U+200B ZERO WIDTH SPACE)]\n     <U+200B>"),
         ("\u200b\u200c\u200d\u2060 ", "U+200D ZERO WIDTH JOINER, 2 other kinds)]"),
     ],
@@ -195,13 +195,19 @@ def test_a_terminal_without_colour_still_reverses_badges() -> None:
     out = terminal()
     out.no_color = True
     screen.put(out, screen.badge("exit", "exit: Ben left"))
-    assert "\x1b[7m exit: Ben left" in sent(out)
+    assert "\x1b[7mexit: Ben left" in sent(out)
     assert "38;" not in sent(out)
 
 
 def test_badges_that_do_not_fit_go_below_each_other() -> None:
     text = page(BEGIN, width=60)
     assert "  1  Ada  [opening: given, not generated]\n     [silence: white" in text
+
+
+def test_a_badge_of_its_own_is_wrapped_in_its_place() -> None:
+    out = terminal(30, colour=None)
+    screen.put(out, screen.badge("exit", "exit: Ada left with a long farewell"))
+    assert sent(out) == "  [exit: Ada left with a long\n  farewell]\n"
 
 
 # Head and foot.
@@ -243,12 +249,21 @@ def test_the_head_quotes_what_was_told_and_cuts_what_is_long() -> None:
     assert f"Ada: “{'x' * 240}… (and 60 characters more)”" in text
 
 
+def test_what_several_were_told_alike_is_quoted_once() -> None:
+    seats = tuple(Participant(name, "m", system="Bake.") for name in ("Ada", "Ben"))
+    assert "told          Ada, Ben: “Bake.”\n" in piped(
+        ConversationStarted(ConversationSpec(seats))
+    )
+
+
 def test_an_import_says_what_the_file_says_and_every_doubt() -> None:
     spec = ConversationSpec((Participant("Ada", IMPORTED_MODEL),))
     fields = {"started": "2025-10-26 17:12:18", "ended": "2025-10-26 17:14:42"}
     source = Source("founding", "ff", "old.md", fields, ("line 3: odd", "line 9: odder"))
     said = MessageInjected(1, Message("Ada", "hi", Origin.IMPORT))
-    text = piped(ConversationStarted(spec, source=source), said, ConversationEnded(EndReason.IMPORT))
+    text = piped(
+        ConversationStarted(spec, source=source), said, ConversationEnded(EndReason.IMPORT)
+    )
     assert "Ada           model unknown (imported)\n" in text
     assert "when          2025-10-26 17:12:18 to 2025-10-26 17:14:42\n" in text
     assert "imported      from old.md (founding)\n" in text
@@ -332,5 +347,5 @@ def test_a_dumb_terminal_is_as_wide_as_it_is(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(sys, "stdout", Tty())
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.delenv("COLUMNS", raising=False)
-    monkeypatch.setattr(screen.shutil, "get_terminal_size", lambda _: (33, 11))
+    monkeypatch.setattr("duologue.cli.screen.shutil.get_terminal_size", lambda _: (33, 11))
     assert screen.console().size == (33, 11)

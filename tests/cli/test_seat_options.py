@@ -7,7 +7,9 @@ from duologue.api import Change, changed
 from duologue.cli.app import app
 from duologue.cli.asking import Options, assemble
 from duologue.cli.holding import warn
-from duologue.core.spec import ConversationSpec, Participant, Sampling, TurnCap
+from duologue.core.event import ConversationStarted
+from duologue.core.spec import ConversationSpec, Line, Participant, Sampling, TurnCap
+from duologue.core.state import fold
 
 A, B = "anthropic:claude-haiku-4-5", "ollama:llama3:8b"
 URL = "http://127.0.0.1:9/v1"
@@ -41,11 +43,12 @@ def test_the_command_line_knows_the_options(tmp_path: Path) -> None:
 
 def test_an_address_stays_behind_when_a_branch_asks_another_provider() -> None:
     seats = (Participant("A", A, base_url=URL), Participant("B", B))
-    spec = ConversationSpec(seats, ending=(TurnCap(4),))
+    said = (Line("A", "one"), Line("B", "two"))
+    parent = fold([ConversationStarted(ConversationSpec(seats, said, ending=(TurnCap(4),)))])
     for model, url in ((B, None), ("smollm2-135m", None), ("anthropic:claude-opus-5", URL)):
-        seat = changed(spec, Change(models={"A": model}), 2).seat("A")
+        seat = changed(parent, Change(models={"A": model}), 2).seat("A")
         assert (seat.model, seat.base_url) == (model, url)
-    assert changed(spec, Change(seed=1), 2).seat("A") == seats[0]
+    assert changed(parent, Change(seed=1), 2).seat("A") == seats[0]
 
 
 def test_a_person_is_warned_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,7 +27,7 @@ ADA, BEN = Participant("Ada", "a"), Participant("Ben", "b")
 
 @given(specs())
 def test_a_spec_that_makes_sense_is_returned_as_it_is(spec: ConversationSpec) -> None:
-    assert check(spec) is spec
+    assert check(spec) == spec
 
 
 @given(specs())
@@ -69,7 +69,6 @@ NOT_FRAMING: Any = "loud"
     ("spec", "words"),
     [
         (pair(participants=()), "length >= 1"),
-        (pair(participants=(Participant("", "m"),)), r"length >= 1.*participants\[0\]\.name"),
         (pair(TurnCap(0)), "`int` >= 1"),
         (pair(SilenceCap(0)), "`int` >= 1"),
         (pair(Exit(within=0)), "`int` >= 1"),
@@ -118,7 +117,7 @@ def test_defaults_are_not_written() -> None:
     assert msgspec.json.encode(Framing.SCRIPT) == b'"script"'
 
 
-@pytest.mark.parametrize("name", [" ", "\u200b", "Ada\nBen:", "two\u2028lines"])
+@pytest.mark.parametrize("name", ["", " ", "\u200b", "Ada\nBen:", "two\u2028lines"])
 def test_a_name_that_cannot_be_read_as_one_line_is_refused(name: str) -> None:
     spec = ConversationSpec((Participant(name, "scripted:x"),))
     with pytest.raises(ConfigurationError, match="one visible line"):

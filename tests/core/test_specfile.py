@@ -240,4 +240,5 @@ def test_no_short_form_hides_a_field_of_the_spec() -> None:
 def test_the_example_in_the_modules_docstring_is_a_file() -> None:
     text = str(specfile.__doc__)
     example = text[text.index("    [[participants]]") : text.index("Four short forms")]
-    assert read(example, "example").spec == ConversationSpec(SEATS)
+    seats = (Participant("Ada", "smollm2-135m"), Participant("Bo", "qwen2.5-coder-0.5b"))
+    assert read(example, "example").spec == ConversationSpec(seats)

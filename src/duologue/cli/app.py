@@ -3,7 +3,7 @@
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | a conversation failed: its record says why |
+| 1 | a conversation failed, or whoever read the output went away: the record says how far it came |
 | 2 | what was asked for cannot be: option, file, model, id |
 | 3 | the record is not what was written, or a replay differs from it |
 | 4 | the disk refused |
@@ -11,6 +11,8 @@
 | 130 | Ctrl-C |
 """
 
+import io
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -19,8 +21,10 @@ import typer
 
 from duologue.cli import branch, export, listing, models, replay, resume, run, show, tail, verify
 from duologue.cli import import_ as importing
-from duologue.errors import DuologueError
+from duologue.errors import DuologueError, StoreError
 from duologue.store.library import Library
+
+_STREAMS = 3
 
 
 def say(message: str) -> None:
@@ -34,6 +38,7 @@ def say(message: str) -> None:
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="A laboratory for conversations between language models.",
     epilog="'duologue run' holds a first conversation: no key, no GPU, no account.",
 )
@@ -92,8 +97,29 @@ for verb, name in (
 
 def main() -> None:
     """The program: an error of ours becomes one message and an exit code, never a traceback."""
+    _open_streams()
     try:
-        app()
+        app(prog_name="duologue")
     except DuologueError as error:
         say(f"duologue: {error}")
         sys.exit(error.exit_code)
+    except OSError as error:
+        say(f"duologue: {error.filename or 'the output'} cannot be written: {error.strerror}")
+        sys.exit(StoreError.exit_code)
+
+
+def _open_streams() -> None:
+    """A standard stream that is closed becomes the null device; no stream chokes on a character.
+
+    Else the next file to be opened takes its number, and whatever is printed ends up in a log. And
+    what a terminal's encoding has no character for is shown as its escape.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) < _STREAMS:
+        os.set_inheritable(number, True)  # noqa: FBT003 - os has it so
+    os.close(number)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

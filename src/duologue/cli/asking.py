@@ -99,10 +99,10 @@ def _base(options: Options, folder: Path) -> Asked:
 def _named(name: str, folder: Path) -> Asked:
     """A file by its path, or a preset by its name."""
     path = folder / name
-    if path.is_file():
-        return read(_text(path), name)
-    if name in presets():
+    if name in presets() and not path.is_file():
         return _preset(name)
+    if path.exists():
+        return read(_text(path), name)
     raise ConfigurationError(
         f"there is no file {name!r} here and no preset of that name; presets: "
         f"{', '.join(presets())}"

@@ -45,7 +45,7 @@ def branch(
     change = Change(
         models=_models(model or []), turns=turns, seed=seed, say=_said(say, as_), name=name
     )
-    spec = changed(fold(run.events(conv)).begun().spec, change, at)
+    spec = changed(fold(run.events(conv)), change, at)
     showing = Showing(ctx.obj, quiet=quiet, json=json)
     hold(spec, showing, lambda watch: begin(ctx.obj, conv, at, change, watch=watch))
 
@@ -65,4 +65,6 @@ def _said(text: str | None, author: str | None) -> Message | None:
     """The message to inject."""
     if (text is None) != (author is None):
         raise ConfigurationError("--say and --as go together: what is said, and under whose name")
+    if author == "":
+        raise ConfigurationError("--as wants a name: under whose name the words stand")
     return None if text is None or author is None else Message(author, text, origin=Origin.HUMAN)

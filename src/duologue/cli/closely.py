@@ -70,7 +70,7 @@ _ORIGINS = {
     Origin.OPENING: "opening: given, not generated",
     Origin.SCENARIO: "scenario: given, not generated",
     Origin.NUDGE: "nudge: added by the system",
-    Origin.HUMAN: "human: a person's words, injected",
+    Origin.HUMAN: "human: a person's words",
     Origin.IMPORT: "import: as a file of another format has it; who made the words is not known",
 }
 
@@ -239,7 +239,7 @@ def _part(
     """One message of a view: the role it was sent in, who said it, and the words as sent."""
 
     def draw(sheet: screen.Sheet) -> Iterator[Text]:
-        parts = [Text(f"{role:<9}", "dim")]
+        parts = [Text(f"{role:<9}" if author else role, "dim")]
         if author:
             parts.append(one_line(author, (styles or {}).get(author, "bold")))
         yield from screen.flow([*parts, *screen.badges([_NEW] if new else [], sheet)], sheet)

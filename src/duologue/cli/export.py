@@ -31,7 +31,10 @@ def export(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file.")] = False,
 ) -> None:
-    """Write a conversation in a foreign format; what that cannot hold is listed."""
+    """Write a conversation as a file of another format.
+
+    What the format cannot hold is listed on standard error.
+    """
     if to not in FORMATS:
         raise ConfigurationError(f"unknown format {to!r}; known: {', '.join(FORMATS)}")
     run, conv = ctx.obj.find(id_)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import typer
 
+from duologue.core.event import Record
+from duologue.core.provider import Delta
 from duologue.core.spec import ConversationSpec
 from duologue.core.transcript import Status
-from duologue.store.library import Library
+from duologue.store.library import Library, default_path
 
 if TYPE_CHECKING:
     from duologue.api import Recorded
@@ -45,7 +47,8 @@ def hold(spec: ConversationSpec, showing: Showing, begin: Begin) -> None:
         begin: starts it, given who watches.
 
     Raises:
-        typer.Exit: the conversation failed (1), or was interrupted (130).
+        typer.Exit: the conversation failed, or whoever read the output went away (1), or it was
+            interrupted (130).
     """
     import asyncio
 
@@ -53,12 +56,24 @@ def hold(spec: ConversationSpec, showing: Showing, begin: Begin) -> None:
 
     warn(spec)
     fetch_missing(spec)
+    held = set[str]()
+
+    def watch(item: Record | Delta) -> None:
+        if isinstance(item, Record):
+            held.add(item.conv)
+        watcher(item)
+
     with Watcher(showing.library, quiet=showing.quiet, json=showing.json) as watcher:
         try:
-            recorded = asyncio.run(begin(watcher))
+            recorded = asyncio.run(begin(watch))
         except KeyboardInterrupt:
             watcher.interrupted()
+            if showing.quiet or showing.json:
+                _stopped(held, showing.library)
             raise typer.Exit(INTERRUPTED) from None
+        except (BrokenPipeError, SystemExit):  # Rich exits by itself when nobody reads any more
+            _stopped(held, showing.library)
+            raise typer.Exit(FAILED) from None
         watcher.finished(recorded)
     if recorded.transcript.status is Status.FAILED:
         raise typer.Exit(FAILED)
@@ -71,6 +86,15 @@ def warn(spec: ConversationSpec) -> None:
 
     for warning in warnings(spec):
         say(f"duologue: {warning}")
+
+
+def _stopped(held: set[str], library: Library) -> None:
+    """Say how to go on where standard output does not say it."""
+    from duologue.cli.screen import command
+
+    for conv in held:
+        typed = command(library.path, default_path())
+        typer.echo(f"duologue: stopped; '{typed} resume {conv}' goes on", err=True)
 
 
 def fetch_missing(spec: ConversationSpec) -> None:

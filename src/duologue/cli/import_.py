@@ -24,7 +24,10 @@ def import_(
     ] = None,
     name: Annotated[str | None, typer.Option(help="The run's name; the file's by default.")] = None,
 ) -> None:
-    """Read conversations from files; every doubt about how to read one is told."""
+    """Read conversations from files of another format.
+
+    Every doubt about how to read one is told on standard error.
+    """
     from duologue.api import bring_in
 
     if form is not None and form not in FORMATS:

@@ -6,9 +6,11 @@ finished it is printed once, so that the scrollback holds the plain transcript. 
 finished message is written at once. It knows no model and writes no record.
 """
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -76,6 +78,51 @@ class Speaking:
         return (self.pieces - 1) / (now - self.first)
 
 
+class Region:
+    """Where the turn in progress is drawn again and again, below what is printed for good.
+
+    Rich's own drawing thread may draw between the moment at which a print learns how many lines
+    are to be drawn over and the moment at which it draws over them; then a line of the transcript
+    is lost from the screen. So we draw in a thread of ours, and never while something is printed.
+    """
+
+    def __init__(self, console: Console, frame: Callable[[], Page]) -> None:
+        """Draw what ``frame`` returns on ``console``."""
+        self._console = console
+        self._live = Live(
+            console=console,
+            get_renderable=frame,
+            auto_refresh=False,
+            transient=True,
+            vertical_overflow="crop",
+        )
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="duologue-live", daemon=True)
+
+    def start(self) -> None:
+        """Begin to draw."""
+        self._live.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Remove the region and draw no more."""
+        self._ended.set()
+        self._thread.join()
+        self._live.stop()
+
+    def print(self, page: Page) -> None:
+        """Print a page above the region, for good."""
+        with self._lock:
+            screen.put(self._console, page)
+
+    def _run(self) -> None:
+        """Draw a few times a second."""
+        while not self._ended.wait(1 / REFRESH):
+            with self._lock:
+                self._live.refresh()
+
+
 class Tally(msgspec.Struct):
     """Tokens and the time that they took, over all turns that were watched."""
 
@@ -131,22 +178,34 @@ class Watcher:
         self._tally = Tally()
         self._live = self._region()
 
-    def _region(self) -> Live | None:
+    def _region(self) -> Region | None:
         """Where the turn in progress is drawn; None where nothing can be drawn over."""
         if self._silent or not self._out.is_terminal or self._out.is_dumb_terminal:
             return None
-        return Live(
-            console=self._out,
-            get_renderable=self.frame,
-            refresh_per_second=REFRESH,
-            transient=True,
-            vertical_overflow="crop",
-        )
+        return Region(self._out, self.frame)
 
     def __enter__(self) -> Self:
+        from duologue.providers.human import PAUSE
+
+        PAUSE.set(self.paused)
         if self._live is not None:
             self._live.start()
         return self
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Draw nothing for a while: a person is typing into the same terminal."""
+        if self._live is None:
+            yield
+            return
+        self._live.stop()
+        self._live = None
+        try:
+            yield
+        finally:
+            self._live = self._region()
+            if self._live is not None:
+                self._live.start()
 
     def __exit__(
         self,
@@ -201,8 +260,13 @@ class Watcher:
 
     def _print(self, page: Page, *, end: bool = True) -> None:
         """Print a page for good, and a blank line below it."""
-        if not self._silent:
-            screen.put(self._out, screen.spaced(page, Page(lambda _: ())) if end else page)
+        if self._silent:
+            return
+        whole = screen.spaced(page, Page(lambda _: ())) if end else page
+        if self._live is None:
+            screen.put(self._out, whole)
+        else:
+            self._live.print(whole)
 
     # What has been written.
 

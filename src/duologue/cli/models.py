@@ -78,7 +78,7 @@ def models(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
 ) -> None:
-    """List what can take a seat now, and what the rest needs; install local models."""
+    """List the models that can take a seat here; install more."""
     if fetch:
         _fetch(fetch)
         return

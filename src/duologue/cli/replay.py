@@ -18,7 +18,10 @@ def replay(
         ),
     ],
 ) -> None:
-    """Make a conversation's facts again from its log and compare them; no model is asked."""
+    """Make a conversation's facts again from its log, and compare.
+
+    No model is asked, and nothing is written.
+    """
     import asyncio
 
     from duologue.api import replay as again

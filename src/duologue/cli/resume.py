@@ -21,7 +21,10 @@ def resume(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the id.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the log's lines.")] = False,
 ) -> None:
-    """Go on with an interrupted or failed conversation, from its last completed message."""
+    """Go on with an interrupted or failed conversation.
+
+    It goes on from its last completed message; nothing that was said is asked for again.
+    """
     from duologue.api import go_on, unfinished
 
     spec = unfinished(ctx.obj, id_)

@@ -146,7 +146,7 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the id.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the log's lines.")] = False,
 ) -> None:
-    """Hold a conversation: two small local models by default, or whatever you say."""
+    """Hold a conversation: two small local models, or whatever you say."""
     options = Options(
         file=file,
         seats=seats,

@@ -102,7 +102,8 @@ class Page:
         """Every line as it is: never cropped or wrapped again, never read as markup."""
         width = options.max_width if console.is_terminal else None
         for line in self.draw(Sheet(width, console.color_system is not None)):
-            yield from line.render(console, end="\n")
+            # ``render`` loses a text's own style; as a part of another it is a span, and stays.
+            yield from joined(line).render(console, end="\n")
 
 
 def console() -> Console:
@@ -236,7 +237,9 @@ def flow(parts: Sequence[Text], sheet: Sheet) -> Iterator[Text]:
 
 def wrapped(line: Text, width: int | None, hang: int = 2) -> list[Text]:
     """A line as it is, or wrapped at a width."""
-    return [line] if width is None else wrap(line, max(1, width), min(hang, width // 2))
+    if width is None or line.cell_len <= width:
+        return [line]
+    return wrap(line, max(1, width), min(hang, width // 2))
 
 
 def words(text: str, style: str = "") -> Draw:
@@ -486,7 +489,11 @@ def _told(spec: ConversationSpec) -> Iterator[Fact]:
     if any(seat.model == IMPORTED_MODEL for seat in spec.participants):
         return
     told = [("everyone", spec.told), *((seat.name, seat.system) for seat in spec.participants)]
-    rows = [f"{who}: “{_shortened(text)}”" for who, text in told if text is not None]
+    alike: dict[str, list[str]] = {}
+    for who, text in told:
+        if text is not None:
+            alike.setdefault(text, []).append(who)
+    rows = [f"{', '.join(who)}: “{_shortened(text)}”" for text, who in alike.items()]
     for place, row in enumerate(rows or ["nothing: no system prompt at all"]):
         yield Fact("" if place else "told", row)
 

@@ -158,13 +158,18 @@ def _write(data: bytes) -> None:
     """Exact bytes to standard output; never a control character to a terminal."""
     from duologue.cli.words import executes
 
-    if sys.stdout.isatty() and executes(data.decode()):
+    if _to_terminal() and executes(data.decode()):
         raise ConfigurationError(
             "these words hold control characters, which a terminal would obey: send them to a "
             "file (> words.txt) or through 'cat -v'; without --raw they are shown as symbols"
         )
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
+
+
+def _to_terminal() -> bool:
+    """Whether standard output is a terminal."""
+    return sys.stdout.isatty()
 
 
 def _show(page: "Page", *, pager: bool) -> None:

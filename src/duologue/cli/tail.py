@@ -36,7 +36,7 @@ def tail(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the log's lines.")] = False,
 ) -> None:
-    """Follow a conversation from another terminal until it ends; Ctrl-C leaves it alone."""
+    """Follow a conversation from another terminal until it ends."""
     from duologue.cli.live import Watcher
 
     run, conv = find(ctx.obj, id_)

@@ -24,7 +24,7 @@ def verify(
     ],
     json: Annotated[bool, typer.Option("--json", help="Print the proof as JSON.")] = False,
 ) -> None:
-    """Check every line's hash, make every request again, and compare its digest."""
+    """Check every hash, make every request again, compare digests."""
     run = _run(ctx.obj, what)
     proof = prove(run)
     if json:

@@ -58,7 +58,7 @@ class Framing(StrEnum):
     """How a participant is shown the conversation.
 
     ``chat``: its own messages as the assistant's, all others as the user's. ``script``: one
-    running script, ``Name: words``, that it is asked to continue; for small and base models.
+    running script, set like a play, that it is asked to continue; for small and base models.
     """
 
     CHAT = "chat"
@@ -290,17 +290,20 @@ class ConversationSpec(_Declared, frozen=True):
 
 
 def check(spec: ConversationSpec) -> ConversationSpec:
-    """Return ``spec`` if it makes sense as a whole.
+    """Return ``spec`` as it will be read from its record, if it makes sense as a whole.
+
+    A temperature that a program gave as 1 is 1.0 there: every request is made from what is
+    recorded, or it could not be made again.
 
     Raises:
         ConfigurationError: naming what does not fit and what would.
     """
-    _refuse_unrecordable(spec)
-    for rule in spec.ending:
-        _refuse_sentinel(rule)
     names = spec.names()
     for name in names:
         _refuse_name(name)
+    recorded = _recorded(spec)
+    for rule in spec.ending:
+        _refuse_sentinel(rule)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigurationError(
@@ -317,11 +320,14 @@ def check(spec: ConversationSpec) -> ConversationSpec:
             "nothing bounds the conversation: give 'ending' a cap, for instance "
             '{ kind = "max_turns", turns = 50 }'
         )
-    return spec
+    return recorded
 
 
-def _refuse_unrecordable(spec: ConversationSpec) -> None:
-    """A spec built by a program is held to what a file is held to, and must survive its record."""
+def _recorded(spec: ConversationSpec) -> ConversationSpec:
+    """The spec as its record will hold it.
+
+    One built by a program is held to what a file is held to, and must survive its record.
+    """
     try:
         again = msgspec.json.decode(msgspec.json.encode(spec), type=ConversationSpec)
     except (ValueError, TypeError) as error:  # msgspec's errors, and text that has no bytes
@@ -331,6 +337,7 @@ def _refuse_unrecordable(spec: ConversationSpec) -> None:
             "the conversation's spec cannot be recorded exactly: use finite numbers, and in "
             "'extra' only what JSON has (lists, not tuples; strings as keys)"
         )
+    return again
 
 
 def _refuse_name(name: str) -> None:

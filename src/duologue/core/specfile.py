@@ -5,11 +5,11 @@ called. A file that says nothing else holds a conversation of 50 messages:
 
     [[participants]]
     name = "Ada"
-    model = "smol"
+    model = "smollm2-135m"
 
     [[participants]]
     name = "Bo"
-    model = "qwen"
+    model = "qwen2.5-coder-0.5b"
 
 Four short forms, on reading only, stand for the common cases. Each stands above the first
 ``[table]``, as every key of the top level must, and may not be mixed with what it is short for:

@@ -15,8 +15,10 @@ Path = tuple[str | int, ...]
 
 _BASIC = r'"(?:[^"\\\n]|\\.)*+"'
 _LITERAL = r"'[^'\n]*+'"
-# A long string may hold one or two of its own quotes, and end with them: hence {3,5}.
-_LONG = r'"""(?:[^"\\]|\\.|"(?!""))*+"{3,5}' + r"|'''(?:[^']|'(?!''))*+'{3,5}"
+# A long string may hold one or two of its own quotes, and end with them: hence {3,5}. Not
+# possessive: before 3.11.4 a lookahead in a possessive group loses its way (CPython gh-101955),
+# and no text matches these in two ways, so there is nothing to try again.
+_LONG = r'"""(?:[^"\\]|\\.|"(?!""))*"{3,5}' + r"|'''(?:[^']|'(?!''))*'{3,5}"
 _PART = rf"(?:[A-Za-z0-9_-]++|{_BASIC}|{_LITERAL})"
 
 _KEY = re.compile(rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART})*+", re.DOTALL)

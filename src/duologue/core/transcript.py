@@ -75,6 +75,7 @@ class Transcript(msgspec.Struct, frozen=True):
         return tuple(dict.fromkeys((*seats, *authors)))
 
 
+_TIMES = "\u00d7"
 _CHARACTERS = 3  # kinds of characters named in the mark of one silence
 _SILENCES = {
     Silence.EMPTY: "silence: an empty message",
@@ -233,12 +234,15 @@ def _pending(state: State, resets: Sequence[ContextReset]) -> tuple[Mark, ...]:
 
 
 def characters(text: str) -> str:
-    """Which characters a silent message is made of: ``2 × U+200B ZERO WIDTH SPACE``."""
+    """Which characters a silent message is made of, as in ``U+200B ZERO WIDTH SPACE``."""
     counted = Counter(text).most_common()
-    named = [
-        f"{f'{count:,} × ' if count > 1 else ''}U+{ord(char):04X} {unicodedata.name(char, '')}"
-        for char, count in counted[:_CHARACTERS]
-    ]
+    named = [_character(*kind) for kind in counted[:_CHARACTERS]]
     if len(counted) > _CHARACTERS:
         named.append(f"{len(counted) - _CHARACTERS} other kinds")
-    return ", ".join(item.rstrip() for item in named)
+    return ", ".join(named)
+
+
+def _character(char: str, count: int) -> str:
+    """A character's number and name, and how often it stands there."""
+    name = f"U+{ord(char):04X} {unicodedata.name(char, '')}".rstrip()
+    return name if count == 1 else f"{count:,} {_TIMES} {name}"

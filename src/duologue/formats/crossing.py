@@ -69,7 +69,7 @@ def take_in(data: bytes, file: str, name: str | None = None) -> tuple[Event, ...
     Raises:
         FormatError: the file is not of that format.
     """
-    chosen = _recognise(data, file) if name is None else name
+    chosen = _recognise(data) if name is None else name
     foreign, doubts = FORMATS[chosen].parse(data)
     digest = blake2b(data, digest_size=32).hexdigest()
     seats, said = _seated(foreign)
@@ -86,14 +86,14 @@ def take_in(data: bytes, file: str, name: str | None = None) -> tuple[Event, ...
     return (ConversationStarted(spec, source=source), *injected, ended)
 
 
-def _recognise(data: bytes, file: str) -> str:
+def _recognise(data: bytes) -> str:
     """The format that a file looks like."""
     if data.removeprefix(b"\xef\xbb\xbf").startswith(b"# "):
         return founding.FORMAT
     if data.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"{"):
         return jsonl.FORMAT
     raise FormatError(
-        f"{file} looks like none of the known formats ({', '.join(FORMATS)}): a founding "
+        f"this looks like none of the known formats ({', '.join(FORMATS)}): a founding "
         "transcript begins with '# A ↔ B', a JSONL file with '{'; say which with --from",
         line=1,
     )

@@ -16,6 +16,7 @@ from duologue.core.provider import Completion, Delta, Finish, Seat, Usage
 from duologue.errors import (
     AuthenticationError,
     BrokenStreamError,
+    ContentFilterError,
     ContextFullError,
     MalformedReplyError,
     OverloadError,
@@ -53,6 +54,7 @@ _TOO_LONG = re.compile(r"prompt is too long|context (limit|window)", re.IGNORECA
 _BOUND = re.compile(
     r"bound to a different conversation|invalid `?signature`? in `?thinking", re.IGNORECASE
 )
+_FILTERED = re.compile(r"content filter", re.IGNORECASE)
 _REMEDIES = {
     "not_found_error": "; check the model's name and the base URL",
     "billing_error": "; the account cannot pay: waiting will not help",
@@ -401,6 +403,8 @@ def _classified(status: int, error: _Error) -> ProviderError:
     detail = f"{status}: {error.message or 'nothing was said'}{named}"
     if kind is RequestRefusedError and _TOO_LONG.search(error.message):
         return ContextFullError(detail)
+    if kind is RequestRefusedError and _FILTERED.search(error.message):
+        return ContentFilterError(detail)
     if kind is RequestRefusedError and _BOUND.search(error.message):
         return RequestRefusedError(detail + _BOUND_REMEDY)
     key = "; check the key and what it may use" if kind is AuthenticationError else ""

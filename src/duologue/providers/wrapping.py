@@ -5,7 +5,7 @@ from duologue.providers.pacing import Paced, paces
 from duologue.providers.pricing import SPOKEN, Priced
 from duologue.providers.retrying import Retrying
 
-UNPACED = SPOKEN | {"local"}
+UNPACED = SPOKEN | {"function", "local"}
 """Providers that nothing lies between: they have no rate, and asking again would not help."""
 
 

@@ -57,7 +57,7 @@ class Library:
         A torn tail that was set aside is a record, too.
         """
         if not any(path.stat().st_size for path in run.path.glob("log-*")):
-            shutil.rmtree(run.path)
+            shutil.rmtree(run.path, ignore_errors=True)  # an error on its way matters more
 
     def listing(self) -> list[Listed]:
         """Every conversation of every run, oldest first."""
