@@ -17,6 +17,7 @@
         ├── BrokenStreamError       the reply began and was cut
         ├── MalformedReplyError     the reply cannot be understood
         ├── RequestRefusedError     the request itself is not acceptable to the provider
+        ├── ContentFilterError      a filter held back the reply, or would not take the request
         ├── ContextFullError        the view no longer fits the model
         └── ProviderBugError        our own code, or a plug-in's, raised in the provider
 
@@ -149,6 +150,12 @@ class RequestRefusedError(ProviderError):
     """The provider does not accept the request as it is; sending it again will not help."""
 
     boundary = "request_refused"
+
+
+class ContentFilterError(ProviderError):
+    """A filter of the provider's held back the reply, or would not take the request."""
+
+    boundary = "content_filter"
 
 
 class ContextFullError(ProviderError):

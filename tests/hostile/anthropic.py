@@ -14,6 +14,7 @@ from base64 import b64decode, b64encode
 from hashlib import blake2b
 from typing import Any
 
+from .answers import answer, identity
 from .parts import (
     Ask,
     Finish,
@@ -29,7 +30,6 @@ from .parts import (
     json,
     pieces,
 )
-from .shared import answer, identity
 
 NAME = "anthropic"
 COMMENT = b'event: ping\ndata: {"type": "ping"}\n\n'
@@ -78,9 +78,8 @@ def _message_objection(ask: Ask, messages: list[dict[str, Any]], at: int) -> Obj
         told = "all messages must have non-empty content except for the optional final assistant"
         return Objection(f"messages.{at}: {told} message")
     blocks = _blocks(content)
-    return (
-        _text_objection("messages", blocks)
-        or (_thinking_objection(ask, at, blocks) if role == "assistant" else None)
+    return _text_objection("messages", blocks) or (
+        _thinking_objection(ask, at, blocks) if role == "assistant" else None
     )
 
 
@@ -118,8 +117,10 @@ def _thinking_objection(ask: Ask, at: int, blocks: list[dict[str, Any]]) -> Obje
         if version(ask.model) >= _BINDING and prefix != _digest(_before(ask, at)):
             return Objection(f"{where}: The block is bound to a different conversation")
     if blocks and blocks[-1].get("type") in {"thinking", "redacted_thinking"}:
-        return Objection(f"messages.{at}: The final block in an assistant message cannot be "
-                         f"`{blocks[-1]['type']}`.")
+        return Objection(
+            f"messages.{at}: The final block in an assistant message cannot be "
+            f"`{blocks[-1]['type']}`."
+        )
     return None
 
 
@@ -144,8 +145,10 @@ def _before(ask: Ask, at: int) -> object:
     """Everything before message ``at``, without cache marks, which may move."""
     system = [_bare(block) for block in _blocks(ask.body.get("system"))]
     messages = ask.body.get("messages", [])[:at]
-    return [system, [[m.get("role"), [_bare(b) for b in _blocks(m.get("content"))]]
-                     for m in messages]]
+    return [
+        system,
+        [[m.get("role"), [_bare(b) for b in _blocks(m.get("content"))]] for m in messages],
+    ]
 
 
 def _bare(block: dict[str, Any]) -> dict[str, Any]:
@@ -167,8 +170,9 @@ def _signed(signature: str) -> tuple[str, str]:
 
 
 def prompt(ask: Ask) -> Prompt:
-    """Parts are blocks; what may be cached ends at a ``cache_control``, or at the last block
-    where the request carries one at its top (automatic caching).
+    """Parts are blocks, and a ``cache_control`` marks where what may be cached ends.
+
+    One at the top of the request marks the last block (automatic caching).
     """
     parts: list[str] = []
     marks: list[int] = []
@@ -226,7 +230,7 @@ def _stop(saying: Saying) -> dict[str, Any]:
 def _content(ask: Ask, saying: Saying) -> list[dict[str, Any]]:
     """Thinking first. A model that says nothing says no block at all (issue 461 of the SDK)."""
     blocks: list[dict[str, Any]] = [_thinking(ask, saying)] if saying.reasoning else []
-    if saying.shape is Shape.NULL:
+    if saying.shape is Shape.NULL:  # not seen from Anthropic; copies of its API have bugs
         return [*blocks, {"type": "text", "text": None}]
     return [*blocks, {"type": "text", "text": saying.text}] if saying.text else blocks
 
@@ -289,9 +293,7 @@ def _deltas(at: int, block: dict[str, Any]) -> list[Frame]:
     if block["type"] == "thinking":
         thought = pieces(block["thinking"])
         made = Frame(_delta(at, "signature_delta", signature=block["signature"]))
-        thinking = [
-            Frame(_delta(at, "thinking_delta", thinking=p), reasoning=p) for p in thought
-        ]
+        thinking = [Frame(_delta(at, "thinking_delta", thinking=p), reasoning=p) for p in thought]
         return [*thinking, made]
     return []
 
@@ -310,8 +312,7 @@ _ERRORS = {
     Problem.RATE_LIMITED: (
         429,
         "rate_limit_error",
-        "This request would exceed the rate limit for your organization of 50 requests per minute. "
-        "You can see the response headers for current usage.",
+        "This request would exceed the rate limit for your organization of 50 requests per minute.",
     ),
     Problem.SERVER_ERROR: (500, "api_error", "Internal server error"),
     Problem.UNAVAILABLE: (503, "api_error", "Service Unavailable"),

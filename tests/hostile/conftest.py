@@ -1,7 +1,8 @@
-"""What a test of a wire needs: loopback, and a server that waits for nobody.
+"""A server for the tests of a wire, which waits for nobody.
 
-The project should move ``loopback`` and ``hostile`` to ``tests/conftest.py`` as they are. The
-mark is pytest-socket's: every other address stays blocked. (``enable_socket`` would open all.)
+The project should move ``hostile`` to ``tests/conftest.py`` as it is, and mark every test module
+that uses a wire ``pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])``: pytest-socket then keeps
+every other address blocked. (Its mark ``enable_socket`` would open them all.)
 """
 
 from collections.abc import AsyncIterator
@@ -9,8 +10,6 @@ from collections.abc import AsyncIterator
 import pytest
 
 from hostile import HostileServer, Script
-
-loopback = pytest.mark.allow_hosts(["127.0.0.1"])
 
 
 class Instant:

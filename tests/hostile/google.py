@@ -12,6 +12,7 @@ stands in the body and not in a header. This module knows no socket.
 from base64 import b64encode
 from typing import Any
 
+from .answers import answer, identity
 from .parts import (
     Ask,
     Finish,
@@ -27,7 +28,6 @@ from .parts import (
     json,
     pieces,
 )
-from .shared import answer, identity
 
 NAME = "google"
 COMMENT = b": keep-alive\r\n\r\n"
@@ -54,9 +54,11 @@ def objection(ask: Ask) -> Objection | None:
         if content.get("role", "user") not in {"user", "model"}:
             return Objection("Please use a valid role: user, model.")
     named = [(f"contents[{at}]", content) for at, content in enumerate(contents)]
-    for name in ("systemInstruction", "system_instruction"):
-        if name in ask.body:
-            named.append(("system_instruction", ask.body[name]))
+    named += [
+        ("system_instruction", ask.body[name])
+        for name in ("systemInstruction", "system_instruction")
+        if name in ask.body
+    ]
     told = "".join(_part_objections(name, content) for name, content in named)
     return Objection(told) if told else None
 
@@ -72,7 +74,13 @@ def _part_objections(name: str, content: dict[str, Any]) -> str:
 
 
 def _empty(part: dict[str, Any]) -> bool:
-    """A signature or a mark is no datum."""
+    """A mark is no datum; a signature on no words is what the API itself sends, and wants back.
+
+    "The model may return the thought signature in a part with an empty text content part", say
+    its documents, as quoted in google-gemini/gemini-cli#25808.
+    """
+    if part.get("thoughtSignature") and "text" in part:
+        return False
     data = {"text", "inlineData", "fileData", "functionCall", "functionResponse"} & part.keys()
     return not any(part[name] for name in data)
 

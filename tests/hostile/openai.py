@@ -11,6 +11,7 @@ continuedev/continue#10502. OpenRouter's comment lines and errors inside a 200: 
 import re
 from typing import Any
 
+from .answers import answer, identity
 from .parts import (
     Ask,
     Finish,
@@ -26,7 +27,6 @@ from .parts import (
     json,
     pieces,
 )
-from .shared import answer, identity
 
 NAME = "openai"
 COMMENT = b": OPENROUTER PROCESSING\n\n"
@@ -227,6 +227,12 @@ _NGINX_413 = (
 )
 
 
+_LIMITS = (
+    "in organization org-hostile on requests per min (RPM): Limit 3, Used 3, Requested 1. Please "
+    "try again later."
+)
+
+
 def _fault(problem: Problem, ask: Ask, why: Objection) -> tuple[int, str, str | None, str]:
     """Status, type, code and message."""
     request, server = "invalid_request_error", "server_error"
@@ -258,8 +264,7 @@ def _fault(problem: Problem, ask: Ask, why: Objection) -> tuple[int, str, str | 
             429,
             "requests",
             "rate_limit_exceeded",
-            f"Rate limit reached for {ask.sent} in organization org-hostile on requests per min "
-            "(RPM): Limit 3, Used 3, Requested 1. Please try again later.",
+            f"Rate limit reached for {ask.sent} {_LIMITS}",
         ),
         Problem.SERVER_ERROR: (
             500,

@@ -13,7 +13,8 @@ import msgspec
 # Stands in a reply for bytes that no JSON encoder would write; put in after encoding.
 UNWRITABLE = "@@UNWRITABLE@@"
 
-_PIECE = 64 * 1024
+# A long text comes in few large events: longer lines than most readers of lines allow.
+_PIECE = 1024 * 1024
 _LONG = 16 * 1024
 
 

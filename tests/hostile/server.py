@@ -23,7 +23,7 @@ import msgspec
 from .cache import CacheRule, PrefixCache
 from .dialects import DIALECTS, VERSIONS, Route, ask, key, route
 from .parts import Ask, Close, Frame, Objection, Pause, Problem, Reply, Saying, Truth, body, json
-from .scenarios import SCENARIOS, Play, Scene, parse, refuse
+from .scenarios import SCENARIOS, Scene, parse, refuse
 
 Wait = Callable[[float], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -221,9 +221,7 @@ class HostileServer:
             if seen.ask and (not name or name in {seen.ask.key, seen.ask.model, seen.ask.sent})
         ]
 
-    async def _connection(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request after another until somebody hangs up."""
         task = asyncio.current_task()
         assert task is not None
@@ -301,23 +299,20 @@ class HostileServer:
         except ValueError as unknown:
             return "unknown", _told(501, str(unknown))
         scene = Scene(asked, self._saying(asked), number, self.script.exit_token)
-        return name, _played(scenario.play, scene)
+        return name, scenario.play(scene)
 
     def _scenario(self, asked: Ask, named: Mapping[str, str]) -> str:
         """The name that is due, and the list that it stands in moves on."""
         script, header = self.script.scenarios, named.get("x-hostile")
         suffix = asked.sent.partition("!")[2]
-        names: Sequence[str] = [self.script.default]
-        place = ""
-        for place, found in (
+        lists: tuple[tuple[str, Sequence[str] | None], ...] = (
             ("x-hostile", header.split(",") if header else None),
             (asked.sent, suffix.split(",") if suffix else None),
             (asked.key, script.get(asked.key)),
             (asked.model, script.get(asked.model)),
-        ):
-            if found:
-                names = found
-                break
+            ("", [self.script.default]),
+        )
+        place, names = next((place, names) for place, names in lists if names)
         at = self._uses[place]
         self._uses[place] += 1
         return names[min(at, len(names) - 1)]
@@ -350,10 +345,6 @@ class HostileServer:
             await writer.drain()
         elif reply.close is Close.RESET:
             _reset(writer)
-
-
-def _played(play: Play, scene: Scene) -> Reply:
-    return play(scene)
 
 
 def _length(head: bytes) -> int:

@@ -14,6 +14,7 @@ from hostile import SCENARIOS, Held, HostileServer, Script, Truth
 from hostile.cache import CacheRule
 from hostile.dialects import DIALECTS
 from hostile.parts import pieces
+from hostile.server import prebuilt
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -27,7 +28,7 @@ TORN |= {"html_page", "error_in_200"}
 class Got:
     """One response, read by hand."""
 
-    def __init__(self, status: int, headers: dict[str, str], data: bytes, broken: bool) -> None:
+    def __init__(self, status: int, headers: dict[str, str], data: bytes, *, broken: bool) -> None:
         self.status = status
         self.headers = headers
         self.data = data
@@ -95,7 +96,7 @@ async def post(
                 broken = True
     except aiohttp.ClientError:
         return Got(0, {}, b"", broken=True)
-    return Got(status, {n.lower(): v for n, v in got.items()}, data, broken)
+    return Got(status, {n.lower(): v for n, v in got.items()}, data, broken=broken)
 
 
 def openai_said(got: Got, *, stream: bool) -> tuple[str, str]:
@@ -136,14 +137,15 @@ def smaller(name: str) -> str:
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_what_is_on_the_wire_is_what_the_truth_says(
-    hostile: HostileServer, http: aiohttp.ClientSession, name: str, dialect: str, stream: bool
+    hostile: HostileServer, http: aiohttp.ClientSession, *, name: str, dialect: str, stream: bool
 ) -> None:
     asked = request(dialect, f"some-model!{smaller(name)}", stream=stream)
     got = await post(http, hostile, dialect, asked)
     truth = hostile.exchanges[-1].truth
     assert got.broken is (name in {"cut", "reset", "reset_early"})
-    assert (truth.boundary is None) is (got.status == 200 and name not in TORN and got.data != b"")\
-        or (name, dialect) == ("content_filter", "anthropic")
+    assert (truth.boundary is None) is (
+        got.status == 200 and name not in TORN and got.data != b""
+    ) or (name, dialect) == ("content_filter", "anthropic")
     if truth.boundary is None:
         streamed = stream and name != "unstreamed"
         assert SAID[dialect](got, stream=streamed) == (truth.text, truth.reasoning)
@@ -180,6 +182,7 @@ async def test_the_words_before_a_break_are_the_partial_text(
 async def test_a_fault_has_its_status(
     hostile: HostileServer,
     http: aiohttp.ClientSession,
+    *,
     name: str,
     statuses: dict[str, int],
     dialect: str,
@@ -222,7 +225,7 @@ async def test_a_planted_key_comes_back_in_body_and_header(
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_stalled_reply_goes_on_when_the_test_says_so(
-    http: aiohttp.ClientSession, dialect: str, stream: bool
+    http: aiohttp.ClientSession, dialect: str, *, stream: bool
 ) -> None:
     held = Held()
     async with HostileServer(wait=held) as server:
@@ -368,6 +371,7 @@ async def anthropic_says(
 async def test_anthropic_refuses_what_the_real_one_refuses(
     hostile: HostileServer,
     http: aiohttp.ClientSession,
+    *,
     model: str,
     changes: dict[str, Any],
     told: str,
@@ -413,6 +417,7 @@ async def test_thinking_must_come_back_unaltered_and_in_its_place(
 async def test_openai_and_moonshot_refuse_what_the_real_ones_refuse(
     hostile: HostileServer,
     http: aiohttp.ClientSession,
+    *,
     provider: str,
     messages: list[dict[str, Any]],
     told: str,
@@ -457,6 +462,8 @@ async def test_models_are_listed_for_an_accepted_key_only(
         "hostile-1",
         "hostile-2",
     ]
+    own_field = {"openai": "owned_by", "anthropic": "display_name", "google": "displayName"}
+    assert all(own_field[dialect] in row for row in rows)
     assert refused == (400 if dialect == "google" else 401)
 
 
@@ -475,7 +482,9 @@ def usage(dialect: str, got: Got) -> tuple[int, int]:
 async def test_a_view_that_grows_is_read_from_the_cache_up_to_where_it_grew(
     hostile: HostileServer, http: aiohttp.ClientSession, dialect: str
 ) -> None:
-    more = {"cache_control": {"type": "ephemeral"}} if dialect == "anthropic" else {}
+    more: dict[str, Any] = (
+        {"cache_control": {"type": "ephemeral"}} if dialect == "anthropic" else {}
+    )
     asked = request(dialect, "m", heard="word " * 200, **more)
     first = usage(dialect, await post(http, hostile, dialect, asked))
     said = asked[1]["contents" if dialect == "google" else "messages"]
@@ -506,7 +515,7 @@ async def test_a_routing_key_keeps_two_conversations_from_evicting_each_other(
     for routed in (False, True):
         for _ in range(2):
             for heard in ("a " * 3000, "b " * 3000):
-                more = {"prompt_cache_key": heard[0]} if routed else {}
+                more: dict[str, Any] = {"prompt_cache_key": heard[0]} if routed else {}
                 asked = request("openai", "m", heard=heard, **more)
                 cached.append(usage("openai", await post(http, hostile, "openai", asked))[1])
     assert cached[:4] == [0, 0, 0, 0]
@@ -572,10 +581,8 @@ async def test_any_convention_of_base_urls_works(
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_prebuilt_reply_is_a_whole_reply(
-    http: aiohttp.ClientSession, stream: bool
+    http: aiohttp.ClientSession, *, stream: bool
 ) -> None:
-    from hostile.server import prebuilt  # noqa: PLC0415 - a benchmark's own door
-
     async with HostileServer(fast=prebuilt(chunks=7)) as server:
         got = await post(http, server, "openai", request("openai", "m", stream=stream))
     assert openai_said(got, stream=stream)[0].split() == [f"word{n:02}" for n in range(7)]
@@ -589,10 +596,11 @@ def test_pieces_joined_are_the_text(text: str) -> None:
 async def test_a_fault_of_the_server_itself_is_raised_where_it_is_closed(
     http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    server = await HostileServer().__aenter__()
+    monkeypatch.setattr(server, "answer", None)
+    await post(http, server, "openai", request("openai", "m"))
     with pytest.raises(ExceptionGroup, match="the hostile server itself is wrong"):
-        async with HostileServer() as server:
-            monkeypatch.setattr(server, "answer", None)
-            await post(http, server, "openai", request("openai", "m"))
+        await server.__aexit__(None, None, None)
 
 
 def test_truth_is_frozen() -> None:

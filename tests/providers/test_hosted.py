@@ -9,7 +9,8 @@ import aiohttp
 import pytest
 from aiohttp import ClientSession
 from aiohttp.client_reqrep import ConnectionKey
-from loopback import Loopback, Step, chunk, head, run, serving, streamed, whole
+from loopback import Loopback, Step, chunk, head, serving, streamed, whole
+from swift import run
 
 from duologue.core.provider import Call, Completion, Delta, Item, Provider, Seat
 from duologue.errors import (

@@ -16,6 +16,7 @@ from duologue.core.provider import Completion, Delta, Finish, Seat, Usage
 from duologue.errors import (
     AuthenticationError,
     BrokenStreamError,
+    ContentFilterError,
     ContextFullError,
     MalformedReplyError,
     OverloadError,
@@ -50,6 +51,7 @@ _KINDS: dict[str, type[ProviderError]] = {
 }
 _OK = 200
 _TOO_LONG = re.compile(r"prompt is too long|context (limit|window)", re.IGNORECASE)
+_FILTERED = re.compile(r"content filtering policy", re.IGNORECASE)
 _BOUND = re.compile(
     r"bound to a different conversation|invalid `?signature`? in `?thinking", re.IGNORECASE
 )
@@ -342,12 +344,13 @@ class MessageReader:
             raise self._failed(MalformedReplyError(f"block {more.index} goes on but never began"))
         part = _PARTS.get(str(kind))
         if part is not None:
-            yield from self._add(block, part, more.delta.get(part))
+            yield from self._add(block, part, more.delta.get(part, msgspec.UNSET))
         elif block.kind in ("text", *_THINKING):
             self._foreign[str(kind)] = None
 
     def _add(self, block: _Block, part: str, more: object) -> Iterator[Delta]:
-        """More of one part of a block."""
+        """More of one part of a block; null where words stand is no words."""
+        more = "" if more is None and part == "text" else more
         if not isinstance(more, str):
             detail = f"in a block of {block.kind}, {part} is not a text but {more!r}"
             raise self._failed(MalformedReplyError(detail))
@@ -401,6 +404,8 @@ def _classified(status: int, error: _Error) -> ProviderError:
     detail = f"{status}: {error.message or 'nothing was said'}{named}"
     if kind is RequestRefusedError and _TOO_LONG.search(error.message):
         return ContextFullError(detail)
+    if kind is RequestRefusedError and _FILTERED.search(error.message):
+        return ContentFilterError(detail)
     if kind is RequestRefusedError and _BOUND.search(error.message):
         return RequestRefusedError(detail + _BOUND_REMEDY)
     key = "; check the key and what it may use" if kind is AuthenticationError else ""
