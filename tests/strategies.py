@@ -137,6 +137,20 @@ def specs(draw: st.DrawFn, max_seats: int = 4) -> s.ConversationSpec:
         told=draw(st.none() | texts()),
         labels=draw(st.sampled_from(s.Labels)),
         seed=draw(st.none() | st.integers(-(2**63), 2**63 - 1)),
+        silence=draw(silences()),
+        refusal=draw(st.sampled_from(s.RefusalPolicy)),
+        keep_last=draw(st.none() | st.integers(1, 4)),
+        share_reasoning=draw(st.booleans()),
+    )
+
+
+def silences() -> st.SearchStrategy[s.SilencePolicy]:
+    """Every policy for silent turns."""
+    return st.one_of(
+        st.just(s.Keep()),
+        st.builds(s.Resend, times=st.integers(1, 3)),
+        st.builds(s.Nudge, text=texts().filter(bool)),
+        st.just(s.EndAtSilence()),
     )
 
 

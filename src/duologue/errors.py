@@ -17,7 +17,7 @@
         ├── BrokenStreamError       the reply began and was cut
         ├── MalformedReplyError     the reply cannot be understood
         ├── RequestRefusedError     the request itself is not acceptable to the provider
-        ├── ContentFilterError      a filter of the provider's kept the reply back
+        ├── ContentFilterError      a filter held back the reply, or would not take the request
         ├── ContextFullError        the view no longer fits the model
         └── ProviderBugError        our own code, or a plug-in's, raised in the provider
 
@@ -153,7 +153,7 @@ class RequestRefusedError(ProviderError):
 
 
 class ContentFilterError(ProviderError):
-    """A filter of the provider's kept the reply back, as an error and not as a way to finish."""
+    """A filter of the provider's held back the reply, or would not take the request."""
 
     boundary = "content_filter"
 

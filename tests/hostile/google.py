@@ -74,7 +74,13 @@ def _part_objections(name: str, content: dict[str, Any]) -> str:
 
 
 def _empty(part: dict[str, Any]) -> bool:
-    """A signature or a mark is no datum."""
+    """A mark is no datum; a signature on no words is what the API itself sends, and wants back.
+
+    "The model may return the thought signature in a part with an empty text content part", say
+    its documents, as quoted in google-gemini/gemini-cli#25808.
+    """
+    if part.get("thoughtSignature") and "text" in part:
+        return False
     data = {"text", "inlineData", "fileData", "functionCall", "functionResponse"} & part.keys()
     return not any(part[name] for name in data)
 

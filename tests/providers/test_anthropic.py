@@ -14,6 +14,7 @@ from duologue.core.wire import encode
 from duologue.errors import (
     AuthenticationError,
     BrokenStreamError,
+    ContentFilterError,
     ContextFullError,
     MalformedReplyError,
     OverloadError,
@@ -270,12 +271,10 @@ def test_a_reply_that_does_not_say_why_it_ended_is_malformed() -> None:
         ServerEvent("", b"[1]"),
         ServerEvent("", b"[" * 200_000),
         ServerEvent("", b'{"type":7}'),
-        more(0, "text_delta", text=None),
         more(0, "text_delta"),
         more(7, "text_delta", text="?"),
         event("content_block_delta", index="0", delta={}),
         event("content_block_delta", index=0),
-        begins(1, {"type": "text", "text": None}),
         begins(1, {"type": "text"}),
         begins(1, {"type": "thinking", "thinking": 1}),
         event("content_block_start", index=1, content_block=None),
@@ -294,6 +293,20 @@ def test_what_cannot_be_understood_is_malformed_and_keeps_what_came_before(
     assert error.partial == "Hel"
 
 
+def test_null_where_the_words_stand_is_no_words() -> None:
+    begun = [event("message_start", message={"content": [{"type": "text", "text": None}]})]
+    body = b'{"content":[{"type":"text","text":null}],"stop_reason":"end_turn"}'
+    for one in (reply(*begun, more(0, "text_delta", text=None), *end()), DIALECT.whole(SEAT, body)):
+        assert (one.text, one.finish) == ("", Finish.STOP)
+
+
+def test_what_a_filter_held_back_is_named_so() -> None:
+    told = "Output blocked by content filtering policy"
+    error = failed(start(), *text(0, "Hel"), event("error", error={
+        "type": "invalid_request_error", "message": told}))  # fmt: skip
+    assert (type(error), error.partial) == (ContentFilterError, "Hel")
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -304,7 +317,6 @@ def test_what_cannot_be_understood_is_malformed_and_keeps_what_came_before(
         b'{"type":"message","stop_reason":"end_turn"}',
         b'{"content":null,"stop_reason":"end_turn"}',
         b'{"content":[null],"stop_reason":"end_turn"}',
-        b'{"content":[{"type":"text","text":null}],"stop_reason":"end_turn"}',
         b'{"content":[{"type":"text","text":"\xff"}],"stop_reason":"end_turn"}',
         b'{"content":[],"stop_reason":"end_turn","usage":[]}',
         b'{"type":"error","error":null}',

@@ -190,12 +190,12 @@ def test_a_filter_says_what_it_filtered_and_leaves_what_had_been_said() -> None:
         ),
     ],
 )
-def test_a_blocked_prompt_is_a_turn_that_a_filter_took(said: dict[str, Any], detail: str) -> None:
+def test_a_blocked_prompt_is_a_refusal(said: dict[str, Any], detail: str) -> None:
     feedback = {"promptFeedback": said, "usageMetadata": {"promptTokenCount": 4}}
     for one in (reply(feedback), whole(feedback)):
         assert one == Completion(
             "",
-            Finish.CONTENT_FILTER,
+            Finish.REFUSAL,
             finish_raw=said["blockReason"],
             usage=Usage(4),
             detail=detail,

@@ -51,10 +51,10 @@ _KINDS: dict[str, type[ProviderError]] = {
 }
 _OK = 200
 _TOO_LONG = re.compile(r"prompt is too long|context (limit|window)", re.IGNORECASE)
+_FILTERED = re.compile(r"content filtering policy", re.IGNORECASE)
 _BOUND = re.compile(
     r"bound to a different conversation|invalid `?signature`? in `?thinking", re.IGNORECASE
 )
-_FILTERED = re.compile(r"content filter", re.IGNORECASE)
 _REMEDIES = {
     "not_found_error": "; check the model's name and the base URL",
     "billing_error": "; the account cannot pay: waiting will not help",
@@ -344,12 +344,13 @@ class MessageReader:
             raise self._failed(MalformedReplyError(f"block {more.index} goes on but never began"))
         part = _PARTS.get(str(kind))
         if part is not None:
-            yield from self._add(block, part, more.delta.get(part))
+            yield from self._add(block, part, more.delta.get(part, msgspec.UNSET))
         elif block.kind in ("text", *_THINKING):
             self._foreign[str(kind)] = None
 
     def _add(self, block: _Block, part: str, more: object) -> Iterator[Delta]:
-        """More of one part of a block."""
+        """More of one part of a block; null where words stand is no words."""
+        more = "" if more is None and part == "text" else more
         if not isinstance(more, str):
             detail = f"in a block of {block.kind}, {part} is not a text but {more!r}"
             raise self._failed(MalformedReplyError(detail))

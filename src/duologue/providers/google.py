@@ -310,7 +310,7 @@ class ContentReader:
     def _ending(self) -> tuple[Finish, str | None]:
         """Why it ended, in our words and in theirs."""
         if self._finish is None:
-            return Finish.CONTENT_FILTER, self._blocked.block_reason if self._blocked else None
+            return Finish.REFUSAL, self._blocked.block_reason if self._blocked else None
         return _FINISH.get(self._finish, Finish.UNKNOWN), self._finish
 
     def _detail(self) -> str | None:
