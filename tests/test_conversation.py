@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from duologue.conversation import converse
 from duologue.core.branch import branch
@@ -38,6 +39,7 @@ from duologue.errors import (
 )
 from duologue.providers.replay import Replay
 from duologue.providers.scripted import Reply, Scripted
+from duologue.replaying import replay
 from strategies import Cast, casts, facts, hold, injections, pair, scripted
 
 Items = Sequence[Delta | Completion | Exception]
@@ -566,3 +568,21 @@ async def test_a_temperature_given_as_a_whole_number_is_sent_as_it_will_be_read_
     events = [fact for fact in facts if not isinstance(fact, Delta)]
     read = [msgspec.json.decode(msgspec.json.encode(event), type=Event) for event in events]
     assert all(again.agrees for again in rebuild(read))
+
+
+async def test_what_is_run_otherwise_after_a_resume_is_on_record_once() -> None:
+    """A resume on another machine, or with another engine, must not pass for the same run."""
+
+    class Elsewhere(Scripted):
+        def __init__(self, threads: int) -> None:
+            super().__init__(["hi"])
+            self.seat = replace(self.seat, running={"threads": threads})
+
+    spec = pair(participants=(Participant("Ada", "scripted:a"),), ending=(TurnCap(4),))
+    whole = [fact async for fact in converse(spec, {"Ada": Elsewhere(1)})]
+    begun = [fact for fact in whole if not isinstance(fact, Delta)][:3]
+    rest = [fact async for fact in converse(spec, {"Ada": Elsewhere(2)}, begun)]
+    started = [fact for fact in (*begun, *rest) if isinstance(fact, TurnStarted)]
+    assert [fact.running for fact in started] == [None, {"threads": 2}, None, None]
+    facts = [fact for fact in (*begun, *rest) if not isinstance(fact, Delta)]
+    assert await replay(facts, lambda _: None) == len(facts)

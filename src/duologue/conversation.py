@@ -7,6 +7,7 @@ histories and providers. It knows no disk, no clock, no console and no network.
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -164,11 +165,12 @@ async def _turn(
     """
     name = next_speaker(state)
     said: list[str] = []
-    start = TurnStarted(state.turn, name, "")
+    running = _otherwise(state, name, _provider(providers, name).seat)
+    start = TurnStarted(state.turn, name, "", running=running)
     try:
         request = view(state, name)
         wire = encode(state.begun().seats[name], request)
-        start = TurnStarted(state.turn, name, digest(wire.body), wire.edits)
+        start = replace(start, request=digest(wire.body), edits=wire.edits)
         yield start
         call = Call(wire.body, request.key)
         async with aclosing(_reply(_provider(providers, name), call)) as reply:
@@ -186,6 +188,12 @@ async def _turn(
         if not start.request:
             yield start
         yield _failed(state.turn, name, error, "".join(said))
+
+
+def _otherwise(state: State, name: str, seat: Seat) -> dict[str, Any] | None:
+    """How the seat is run, where that is not as it was recorded last."""
+    known = state.running.get(name, state.begun().seats[name].running)
+    return None if seat.running == known else seat.running
 
 
 def _outcome(state: State, name: str, reply: Completion) -> TurnCompleted | AttemptFailed:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 import msgspec
+from msgspec.structs import replace
 
 from duologue.conversation import converse
 from duologue.core.ending import NUDGER
@@ -27,10 +28,14 @@ _WIDTH = 200
 
 
 def settled(events: Sequence[Event]) -> list[Event]:
-    """The facts without turns that were started, interrupted and started again."""
+    """The facts as a stand-in makes them again.
+
+    Without turns that were started, interrupted and started again, and without how a seat was run
+    otherwise after a resume: a log runs nothing.
+    """
     following = [*events[1:], None]
     return [
-        event
+        replace(event, running=None) if isinstance(event, TurnStarted) else event
         for event, after in zip(events, following, strict=True)
         if not (isinstance(event, TurnStarted) and isinstance(after, TurnStarted))
     ]

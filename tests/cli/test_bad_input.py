@@ -53,6 +53,7 @@ _REFUSED_RUNS: list[tuple[list[str], str]] = [
     (["-a", "scripted:empty", "-b", "scripted:b.jsonl"], "'empty' holds no reply: write at least"),
     (["-a", "scripted:latin", "-b", "scripted:b.jsonl"], "latin, line 1: 'utf-8' codec.*each line"),
     (["-a", "scripted:a.jsonl"], "needs two: -a is scripted:a.jsonl, give -b a model"),
+    (["-a", "scripted:a.jsonl", "-c", "scripted:b.jsonl"], "there is no -b, but -c; give -b"),
     (["-b", "scripted:a.jsonl"], "needs two: -b is scripted:a.jsonl, give -a a model"),
     (["-a", "", "-b", ""], "name|model"),
     ([*SEATS, "--name-c", "Cy"], "there is no seat c: the conversation has 2 seats"),

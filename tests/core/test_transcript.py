@@ -63,11 +63,24 @@ def test_a_silence_is_marked(text: str, words: str) -> None:
         (Finish.REFUSAL, "refusal"),
         (Finish.CONTENT_FILTER, "content filter"),
         (Finish.CONTEXT_FULL, "cut: the context is full"),
+        (Finish.UNKNOWN, "stopped for a reason that is not known"),
     ],
 )
 def test_a_cut_is_marked(finish: Finish, words: str) -> None:
     assert marks(START, done(finish=finish)) == [(finish.value, words)]
-    assert marks(START, done(finish=Finish.UNKNOWN)) == []
+
+
+def test_the_providers_own_word_for_an_unknown_stop_is_told() -> None:
+    odd = TurnCompleted(1, Message("Ada", "hi"), Finish.UNKNOWN, finish_raw="pause_turn")
+    told = "stopped for a reason that is not known: pause_turn"
+    assert marks(START, odd) == [("unknown", told)]
+
+
+def test_a_seat_that_is_run_otherwise_than_before_is_marked() -> None:
+    running = {"engine": "e 2", "threads": 3, "defaults": {"min_p": 0.05}}
+    otherwise = TurnStarted(1, "Ada", "ff", running=running)
+    told = "run otherwise from here on: engine e 2, threads 3"
+    assert marks(otherwise, done()) == [("running", told)]
 
 
 @pytest.mark.parametrize(

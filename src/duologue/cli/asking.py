@@ -4,6 +4,7 @@ Whatever was left to chance (the seed) is drawn here, so that the record holds i
 starts nothing.
 """
 
+import re
 import secrets
 from collections.abc import Mapping
 from importlib import resources
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import typer
 from msgspec.structs import replace
 
 from duologue.core.spec import (
@@ -30,14 +32,17 @@ from duologue.core.spec import (
 )
 from duologue.core.specfile import Asked, read
 from duologue.errors import ConfigurationError
+from duologue.providers.registry import split
 
 LETTERS = "abcdefgh"
 TURNS = 24
+LIMIT = 160
 SENTINEL = "[END]"
 TOLD = (
     f"You may end this conversation at any time by writing {SENTINEL} on a line of its own. "
     "It will be honoured."
 )
+_LIKE_A_FILE = re.compile(r"\S+\.[A-Za-z]{2,4}")
 _SEED_BITS = 31
 _FEWEST = 2
 
@@ -126,7 +131,7 @@ def _preset(name: str) -> Asked:
 def _text(path: Path) -> str:
     """A file's text."""
     try:
-        return path.read_text("utf-8")
+        return path.read_bytes().decode()  # line ends are the writer's: nothing is translated
     except UnicodeDecodeError as error:
         raise ConfigurationError(
             f"{path} is not UTF-8: byte {error.start} cannot be read; save it as UTF-8"
@@ -146,11 +151,24 @@ def _room(options: Options) -> ConversationSpec:
         raise ConfigurationError(
             f"a conversation needs two: -{letter} is {model}, give -{other} a model, too"
         )
+    given = "".join(letter for letter, _ in models)
+    if given != LETTERS[: len(given)]:
+        missing = next(letter for letter in LETTERS if letter not in given)
+        raise ConfigurationError(
+            f"seats are given in a row: there is no -{missing}, but -{given[-1]}; give -{missing} "
+            "a model, too"
+        )
     names = _names([model for _, model in models])
-    seats = tuple(Participant(name, model) for name, (_, model) in zip(names, models, strict=True))
+    seats = tuple(_guest(name, model) for name, (_, model) in zip(names, models, strict=True))
     return ConversationSpec(
         seats, ending=(TurnCap(TURNS), Exit(SENTINEL), SilenceCap(len(seats))), told=TOLD
     )
+
+
+def _guest(name: str, model: str) -> Participant:
+    """A seat for a model that was named; a local one is small, and would not stop by itself."""
+    local = split(model)[0] == "local"
+    return Participant(name, model, sampling=Sampling(max_tokens=LIMIT if local else None))
 
 
 def _names(models: list[str]) -> list[str]:
@@ -216,12 +234,20 @@ def _seat(seat: Participant, typed: Mapping[str, Any], folder: Path) -> Particip
 
 
 def _words(typed: str, folder: Path) -> str:
-    """Words, or the words in a file: of a file, one line end at its end is not part of them."""
+    """Words, or the words in a file: of a file, one line end at its end is not part of them.
+
+    Which of the two it was is told, where it could be mistaken.
+    """
     try:
         there = (folder / typed).is_file()
     except (OSError, ValueError):
         there = False
-    return _text(folder / typed).removesuffix("\n") if there else typed
+    if there:
+        typer.echo(f"duologue: the words are those in the file {typed}", err=True)
+        return _text(folder / typed).removesuffix("\n").removesuffix("\r")
+    if _LIKE_A_FILE.fullmatch(typed):
+        typer.echo(f"duologue: there is no file {typed} here; it is taken as the words", err=True)
+    return typed
 
 
 def _opened(spec: ConversationSpec, options: Options, folder: Path) -> ConversationSpec:

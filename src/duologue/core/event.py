@@ -112,12 +112,15 @@ class TurnStarted(_Fact, frozen=True, tag="turn_started"):
         request: BLAKE2b-256 of the exact request body, in hexadecimal; empty where none could be
             made, which the failed attempt that follows explains.
         edits: what the dialect's rules changed in the view.
+        running: how the seat is run from here on, where that is not as recorded before: after a
+            resume on another machine, say.
     """
 
     turn: int
     participant: str
     request: str
     edits: tuple[Edit, ...] = ()
+    running: dict[str, Any] | None = None
 
 
 class AttemptFailed(_Fact, frozen=True, tag="attempt_failed"):

@@ -34,7 +34,7 @@ class Seat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
         settings: whatever else makes it this model, and whatever the encoder needs, as JSON
             values; no secrets. A conversation goes on only with the very same.
         running: how it is run: recorded, for it may change what is said, but a conversation may
-            go on where it is not the same. Each reply names it in ``served``.
+            go on where it is not the same. What is otherwise then, the next turn's start records.
     """
 
     provider: str

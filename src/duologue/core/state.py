@@ -6,7 +6,7 @@ reader. It refuses facts that cannot follow one another. It does not know where 
 
 from collections.abc import Iterable
 from functools import reduce
-from typing import assert_never
+from typing import Any, assert_never
 
 import msgspec
 from msgspec.structs import replace
@@ -56,6 +56,7 @@ class State(msgspec.Struct, frozen=True):
         attempts: failed attempts at the next turn.
         again: whether another attempt at it is due.
         views: from which message on a participant's view begins, where it was reset.
+        running: how a participant's seat is run now, where that is not as it began.
         ended: how it ended; None while it is open.
     """
 
@@ -65,6 +66,7 @@ class State(msgspec.Struct, frozen=True):
     attempts: tuple[AttemptFailed, ...] = ()
     again: bool = False
     views: dict[str, int] = {}
+    running: dict[str, dict[str, Any]] = {}
     ended: ConversationEnded | None = None
 
     @property
@@ -96,6 +98,14 @@ def _expect(state: State, turn: int, what: str) -> None:
     """Refuse a fact about any other turn than the next."""
     if turn != state.turn:
         raise RecordError(f"{what} is for turn {turn}, but the next turn is {state.turn}")
+
+
+def _start(state: State, event: TurnStarted) -> State:
+    """A turn is pending; its seat may be run otherwise from here on."""
+    running = state.running
+    if event.running is not None:
+        running = {**running, event.participant: event.running}
+    return replace(state, pending=event, again=False, running=running, ended=None)
 
 
 def _complete(state: State, event: TurnCompleted) -> State:
@@ -142,7 +152,7 @@ def apply(state: State, event: Event) -> State:
     match event:
         case TurnStarted():
             _expect(state, event.turn, "a started turn")
-            return replace(state, pending=event, again=False, ended=None)
+            return _start(state, event)
         case AttemptFailed():
             _expect(state, event.turn, "a failed attempt")
             _expect_pending(state, event.participant, "failed")
@@ -153,7 +163,7 @@ def apply(state: State, event: Event) -> State:
         case MessageInjected():
             _expect(state, event.turn, "an injected message")
             entries = (*state.entries, Entry(event.turn, event.message))
-            return State(state.started, entries, views=state.views)
+            return State(state.started, entries, views=state.views, running=state.running)
         case ParticipantLeft():
             return _leave(state, event)
         case ContextReset():

@@ -96,7 +96,7 @@ _FINISHES = {
     Finish.REFUSAL: "refusal",
     Finish.CONTENT_FILTER: "content filter",
     Finish.CONTEXT_FULL: "cut: the context is full",
-    Finish.UNKNOWN: None,
+    Finish.UNKNOWN: "stopped for a reason that is not known",
 }
 
 
@@ -164,8 +164,14 @@ def _before(entry: Entry, starts: int, resets: Sequence[ContextReset]) -> Iterab
         yield Mark("interrupted", f"interrupted: this turn was started {starts} times")
     yield from map(failed_mark, entry.attempts)
     yield from map(reset_mark, resets)
-    for edit in entry.started.edits if entry.started else ():
+    if entry.started is None:
+        return
+    for edit in entry.started.edits:
         yield Mark("edit", f"edited view: {edit.what}: {edit.detail}")
+    if entry.started.running is not None:
+        plain = entry.started.running.items()
+        told = ", ".join(f"{key} {value}" for key, value in plain if not isinstance(value, dict))
+        yield Mark("running", f"run otherwise from here on: {told}")
 
 
 def failed_mark(attempt: AttemptFailed) -> Mark:
@@ -214,7 +220,10 @@ def _of(entry: Entry) -> Iterable[Mark]:
         size = len(entry.completed.reasoning)
         yield Mark("reasoning", f"thought first: {size:,} characters, kept apart")
     if entry.completed is not None and (cut := _FINISHES[entry.completed.finish]):
-        said = f": {entry.completed.detail}" if entry.completed.detail else ""
+        words = entry.completed.detail or (
+            entry.completed.finish_raw if entry.completed.finish is Finish.UNKNOWN else None
+        )
+        said = f": {words}" if words else ""
         yield Mark(entry.completed.finish.value, cut + said)
     if entry.left is not None:
         yield Mark("exit", f"exit: {message.author} left with {entry.left}")
