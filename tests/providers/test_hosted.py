@@ -10,7 +10,6 @@ import pytest
 from aiohttp import ClientSession
 from aiohttp.client_reqrep import ConnectionKey
 from loopback import Loopback, Step, chunk, head, serving, streamed, whole
-from swift import run
 
 from duologue.core.provider import Call, Completion, Delta, Item, Provider, Seat
 from duologue.errors import (
@@ -28,6 +27,7 @@ from duologue.errors import (
 from duologue.providers.hosted import HostedProvider, connections
 from duologue.providers.openai import OpenAI
 from duologue.providers.secret import Secret
+from swift import run
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
