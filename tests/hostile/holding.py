@@ -8,7 +8,9 @@ that shares nothing with the client; this module knows no wire of ours.
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -55,7 +57,9 @@ DIALECTS: dict[str, type[Dialect]] = {"openai": OpenAI, "anthropic": Anthropic, 
 
 LATE = ("stall:700", "slow_first_byte:700", "slow_first_token:700")
 """Longer than anybody waits."""
-ROWS = (*SCENARIOS, *LATE)
+STUBBORN = ("overloaded*6", "cut*6")
+"""As often as anybody is asked."""
+ROWS = (*SCENARIOS, *LATE, *STUBBORN)
 
 STAND_IN = "(says nothing)"
 _REFUSES_SILENCE = ("anthropic", "google")
@@ -65,6 +69,7 @@ _TURNS = 5
 # What may pass, in the words of ``Truth.boundary``: asked for again after a wait.
 _PASSING = {"rate_limit", "overload", "timeout", "broken_stream", "malformed_reply"}
 _OWN_WAIT_S = 1.0
+_ATTEMPTS = 6
 
 Outcome = TurnCompleted | AttemptFailed
 
@@ -78,6 +83,7 @@ class Heard(msgspec.Struct, frozen=True):
         live: the words that were shown while they came.
         at: virtual seconds at which the outcome was written.
         exchange: what the server received, and what it really said.
+        number: which attempt at its turn this is, counted from 1.
     """
 
     started: TurnStarted
@@ -85,6 +91,15 @@ class Heard(msgspec.Struct, frozen=True):
     live: str
     at: float
     exchange: Exchange
+    number: int
+
+    @property
+    def passing(self) -> bool:
+        """Whether what happened may be different the next time, and there is a next time."""
+        unwritable = self.exchange.scenario == "surrogate"
+        return (
+            truth(self.exchange).boundary in _PASSING and not unwritable and self.number < _ATTEMPTS
+        )
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -147,7 +162,8 @@ async def held_in(folder: Path, scenario: str, dialect: str, *, stream: bool) ->
             watched.append((item.event, "".join(live), loop.time()))
             live.clear()
 
-    script = Script(scenarios={KEYS["Ada"]: (scenario, "plain")})
+    name, _, times = scenario.partition("*")
+    script = Script(scenarios={KEYS["Ada"]: (*[name] * int(times or 1), "plain")})
     async with HostileServer(script) as server:
         providers = seated(server, dialect, stream=stream)
         made = await hold(
@@ -167,10 +183,15 @@ async def held_in(folder: Path, scenario: str, dialect: str, *, stream: bool) ->
         events=events,
         watched=watched,
         exchanges=exchanges,
-        on_disk=b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file()),
+        on_disk=on_disk(folder),
         unproved=[f"{fault.place}: {fault.what}" for fault in verify(kept).faults],
         replayed=await _replayed(events),
     )
+
+
+def on_disk(folder: Path) -> bytes:
+    """Every byte of every file below a folder."""
+    return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
 
 
 def spec(dialect: str, *, stream: bool) -> ConversationSpec:
@@ -223,7 +244,8 @@ def told(held: Held) -> str:
             said.append(_completed(event))
         elif isinstance(event, ConversationEnded) and event.reason is not EndReason.MAX_TURNS:
             said.append(f"ended: {event.reason.value}")
-    return " → ".join(said)
+    runs = [(one, len(list(same))) for one, same in groupby(said)]
+    return " → ".join(one if count == 1 else f"{one}, {count} times" for one, count in runs)
 
 
 def _completed(event: TurnCompleted) -> str:
@@ -247,7 +269,7 @@ def faults(held: Held) -> Iterator[str]:
     for key in KEYS.values():
         if key.encode() in held.on_disk:
             yield "a key was written down"
-    if held.exchanges[1].scenario != held.scenario:
+    if held.exchanges[1].scenario != held.scenario.partition("*")[0]:
         yield f"message 3 was not hit by {held.scenario} but {held.exchanges[1].scenario}"
     sent = [seen.body for seen in held.exchanges]
     if sent != [again.wire.body for again in rebuild(held.events)]:
@@ -265,10 +287,12 @@ def faults(held: Held) -> Iterator[str]:
 def _attempts(held: Held) -> Iterator[Heard]:
     """Every attempt with what the server knows of it; both are in the order of the requests."""
     started = [event for event in held.events if isinstance(event, TurnStarted)]
+    made: Counter[int] = Counter()
     for begun, (outcome, live, at), exchange in zip(
         started, held.watched, held.exchanges, strict=True
     ):
-        yield Heard(begun, outcome, live, at, exchange)
+        made[begun.turn] += 1
+        yield Heard(begun, outcome, live, at, exchange, made[begun.turn])
 
 
 def truth(exchange: Exchange) -> Truth:
@@ -318,8 +342,7 @@ def _failure_faults(attempt: Heard, failed: AttemptFailed, real: Truth) -> Itera
         yield f"the words shown were {attempt.live!r}, the words kept are {failed.partial!r}"
     if failed.wait_s != real.wait_s:
         yield f"told to wait {real.wait_s} s, and {failed.wait_s} s is recorded"
-    unwritable = attempt.exchange.scenario == "surrogate"
-    if failed.again != (real.boundary in _PASSING and not unwritable):
+    if failed.again != attempt.passing:
         yield f"after {real.boundary} it was {'' if failed.again else 'not '}asked again"
 
 
@@ -391,11 +414,10 @@ def _wait_faults(before: Heard | None, attempt: Heard) -> Iterator[str]:
 def _end_faults(held: Held, attempts: Sequence[Heard]) -> Iterator[str]:
     """Whether the conversation went on, or ended as what happened last says."""
     last = truth(attempts[-1].exchange)
-    unwritable = attempts[-1].exchange.scenario == "surrogate"
     wanted = EndReason.MAX_TURNS
     if last.boundary == "context_full" or last.finish == Finish.CONTEXT_FULL.value:
         wanted = EndReason.CONTEXT_FULL
-    elif last.boundary is not None and (last.boundary not in _PASSING or unwritable):
+    elif last.boundary is not None:
         wanted = EndReason.ERROR
     end = held.events[-1]
     if not isinstance(end, ConversationEnded) or end.reason is not wanted:
@@ -415,10 +437,8 @@ def _view_faults(held: Held, attempts: Sequence[Heard]) -> Iterator[str]:
     substituted = silent and held.dialect in _REFUSES_SILENCE
     for attempt in later:
         edits = [edit for edit in attempt.started.edits if edit.what == "stand_in"]
-        if (
-            bool(edits) != substituted
-            or (STAND_IN.encode() in attempt.exchange.body) != substituted
-        ):
+        stands = STAND_IN.encode() in attempt.exchange.body
+        if bool(edits) != substituted or stands != substituted:
             yield f"message {attempt.started.turn}: the stand-in for silence is wrong: {edits}"
     yield from _reasoning_faults(held, hit.outcome, later)
 
