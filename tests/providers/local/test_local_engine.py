@@ -123,6 +123,16 @@ async def test_the_same_seed_in_a_fresh_engine_says_the_same_again(model: str) -
     assert all(first)
 
 
+@pytest.mark.parametrize("model", BOTH)
+async def test_the_token_that_ends_a_turn_is_no_part_of_what_was_said(model: str) -> None:
+    """Seen once in a change to the engine's settings: the other side then learnt to say it, too."""
+    async with running(model) as provider:
+        reply = await answer(provider, ask(provider, "Say hello.", max_tokens=128))
+    assert reply.finish is Finish.STOP
+    assert reply.text.strip()
+    assert "<|" not in reply.text
+
+
 async def test_each_key_reads_its_own_history_once_and_an_evicted_key_reads_it_again() -> None:
     story = "Once upon a time there was a very long story about a fox. " * 4
     async with running(slots=2) as provider:

@@ -69,7 +69,6 @@ def _parameters(setup: Setup) -> Any:  # noqa: ANN401 (the wheel has no type inf
     params.hostnames = [setup.socket]
     params.verbosity = -1
     params.ui = False
-    params.special = True
     # Rendering probes with a last message of the assistant's must end that message.
     params.prefill_assistant = False
     # The engine divides its context between the slots.
