@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from duologue.core.event import Event
+from duologue.core.event import ConversationEnded, Event
 from duologue.core.rebuild import Rebuilt, rebuild
 from duologue.core.state import fold
 from duologue.errors import DuologueError
@@ -45,6 +45,7 @@ class Proof(msgspec.Struct, frozen=True):
         unfinished: bytes after the last newline: being written now, or torn.
         heads: each conversation's last hash.
         faults: what is wrong, first things first; empty when all is well.
+        unended: conversations without an ending on record: interrupted, or cut off.
     """
 
     conversations: int
@@ -55,6 +56,7 @@ class Proof(msgspec.Struct, frozen=True):
     unfinished: int
     heads: dict[str, str]
     faults: tuple[Fault, ...]
+    unended: tuple[str, ...] = ()
 
 
 class _Chains:
@@ -109,6 +111,11 @@ def verify(run: Run) -> Proof:
         unfinished=unfinished,
         heads={conv: head.h for conv, head in chains.heads.items()},
         faults=(*faults, *(fault for _, _, found in checked for fault in found)),
+        unended=tuple(
+            conv
+            for conv, events in chains.events.items()
+            if not isinstance(events[-1], ConversationEnded)
+        ),
     )
 
 

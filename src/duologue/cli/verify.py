@@ -31,6 +31,8 @@ def verify(
         typer.echo(msgspec.json.encode(proof).decode())
     else:
         _tell(run, proof)
+    if not proof.conversations:
+        raise RecordError(f"{run.path}: nothing is recorded: no log, or an empty one")
     if proof.faults:
         first = proof.faults[0]
         raise RecordError(f"{run.path}: {first.place}: {first.what}")
@@ -60,7 +62,9 @@ def _tell(run: Run, proof: Proof) -> None:
             f"unfinished     {proof.unfinished} bytes after the last line: being written, or torn"
         )
     for conv, head in proof.heads.items():
-        typer.echo(f"head           {conv} {head}")
+        open_end = "  no ending on record: interrupted, or its end was cut off"
+        typer.echo(f"head           {conv} {head}{open_end if conv in proof.unended else ''}")
     for fault in proof.faults:
         typer.echo(f"FAULT          {fault.place}: {fault.what}")
-    typer.echo("the record is whole" if not proof.faults else f"{len(proof.faults)} faults")
+    if proof.conversations:
+        typer.echo("the record is whole" if not proof.faults else f"{len(proof.faults)} faults")

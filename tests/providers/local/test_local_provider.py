@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,18 +50,38 @@ class FakeChild(Child):
     async def tokens(self, text: str, *, special: bool) -> tuple[int, ...]:
         return tuple(ord(char) + 1000 * special for char in text)
 
+    async def text(self, tokens: Sequence[int]) -> str:
+        return "".join(map(chr, tokens))
+
     async def erase(self, slot: int) -> None:
         self.erased.append(slot)
 
     async def complete(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         self.asked.append(body)
         try:
+            predicted = 0
             for event in self.events:
                 if isinstance(event, Exception):
                     raise event
-                yield event
+                if event["stop"]:
+                    if event["stop_type"] == "eos":
+                        yield {**stamped(END, predicted + 1), "tokens": [ord(END)]}
+                    yield event
+                else:
+                    predicted += 1
+                    yield stamped(event["content"], predicted)
         finally:
             self.closed = True
+
+
+END = "\x04"
+"""The one token that ends a turn; like the real one, it is written out and is not of the words."""
+
+
+def stamped(text: str, predicted: int) -> dict[str, Any]:
+    """An event as the engine sends it: what was said, its tokens, and how many there are by now."""
+    tokens = [ord(char) for char in text]
+    return {"content": text, "stop": False, "tokens": tokens, "tokens_predicted": predicted}
 
 
 def said(text: str) -> dict[str, Any]:
@@ -127,6 +147,7 @@ async def test_what_was_declared_is_what_the_engine_is_asked() -> None:
     assert child.asked == [
         {
             "n_predict": 8,
+            "return_tokens": True,
             "cache_prompt": True,
             "temperature": 0.0,
             "top_p": 0.9,

@@ -130,6 +130,11 @@ class Child:
             self._tokens.popitem(last=False)
         return known
 
+    async def text(self, tokens: Sequence[int]) -> str:
+        """The text that ``tokens`` stand for, control tokens written out."""
+        answer = await self.ask("/detokenize", {"tokens": list(tokens)})
+        return str(answer["content"])
+
     async def prompt(self, pieces: Sequence[tuple[str, str]]) -> list[int]:
         """The tokens of a prompt, piece by piece; ``c`` is control text, anything else words."""
         tokens: list[int] = []

@@ -69,6 +69,8 @@ def _parameters(setup: Setup) -> Any:  # noqa: ANN401 (the wheel has no type inf
     params.hostnames = [setup.socket]
     params.verbosity = -1
     params.ui = False
+    # A control token that the model generates is something that it said: write it out.
+    params.special = True
     # Rendering probes with a last message of the assistant's must end that message.
     params.prefill_assistant = False
     # The engine divides its context between the slots.

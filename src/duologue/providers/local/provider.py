@@ -27,6 +27,7 @@ from duologue.errors import (
 from duologue.providers.local.child import Child, RefusedError, engine_version
 from duologue.providers.local.fetch import path_of
 from duologue.providers.local.frames import Frames, Said, probe
+from duologue.providers.local.hearing import Hearing, replaced
 from duologue.providers.local.slots import Slots
 
 # Sampling settings that the engine lists with their defaults; nothing else changes the words.
@@ -123,6 +124,7 @@ class LocalProvider:
         """
         began = time.monotonic()
         heard: list[str] = []
+        hearing = Hearing(self._child.text)
         first: float | None = None
         try:
             body = _decode(call.body)
@@ -134,8 +136,12 @@ class LocalProvider:
                 asked["id_slot"] = slot.number
                 async with aclosing(self._child.complete(asked)) as events:
                     async for event in events:
-                        if text := event["content"]:
-                            first = first or time.monotonic() - began
+                        first = first or time.monotonic() - began
+                        if event["stop"]:
+                            text, detail = await hearing.end(event)
+                        else:
+                            text, detail = hearing.hear(event), None
+                        if text:
                             heard.append(text)
                             yield Delta(text)
                         if event["stop"]:
@@ -143,6 +149,7 @@ class LocalProvider:
                                 "".join(heard),
                                 event,
                                 self._served,
+                                detail=detail,
                                 first=first,
                                 seconds=time.monotonic() - began,
                             )
@@ -152,11 +159,12 @@ class LocalProvider:
             full = refused.kind == "exceed_context_size_error"
             kind = ContextFullError if full else RequestRefusedError
             raise kind(
-                f"the engine refused the request: {refused}", partial="".join(heard)
+                f"the engine refused the request: {refused}",
+                partial="".join([*heard, hearing.pending]),
             ) from refused
         except (OSError, EOFError) as gone:
-            raise self._gone("".join(heard)) from gone
-        raise self._gone("".join(heard))
+            raise self._gone("".join([*heard, hearing.pending])) from gone
+        raise self._gone("".join([*heard, hearing.pending]))
 
     async def aclose(self) -> None:
         """End the engine's process and remove its directory."""
@@ -194,6 +202,7 @@ class LocalProvider:
         asked = {
             "n_predict": plain.pop("max_tokens", -1),
             "cache_prompt": self._seat.running["reuse"],
+            "return_tokens": True,
             **plain,
             **extra,
         }
@@ -329,10 +338,17 @@ def _decode(body: bytes) -> _Body:
 
 
 def _completion(
-    text: str, event: dict[str, Any], served: str, *, first: float | None, seconds: float
+    text: str,
+    event: dict[str, Any],
+    served: str,
+    *,
+    detail: str | None,
+    first: float | None,
+    seconds: float,
 ) -> Completion:
     """The engine's last event as a completion."""
     timings = event["timings"]
+    notes = [note for note in (detail, replaced(text)) if note]
     return Completion(
         text=text,
         finish=_finish(event),
@@ -345,6 +361,7 @@ def _completion(
         first_token_s=first,
         seconds=seconds,
         served=served,
+        detail="; ".join(notes) or None,
     )
 
 
