@@ -187,3 +187,20 @@ async def test_the_log_grows_in_proportion_to_the_turns() -> None:
     # Numbers of three digits instead of two are all that may be added.
     assert second == pytest.approx(2 * first, rel=0.01)
     assert longest[200] - longest[50] <= 4
+
+
+async def test_words_that_the_disk_refuses_are_handed_to_the_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = folder(tmp_path / "full")
+    with made.writing() as log:
+        append = log.append
+
+        def refuse(conv: str, event: Event) -> Record:
+            if isinstance(event, TurnCompleted):
+                raise StoreError("the disk is full")
+            return append(conv, event)
+
+        monkeypatch.setattr(log, "append", refuse)
+        with pytest.raises(StoreError, match=r"(?s)disk is full.*could not be recorded.*two"):
+            await record(log, CONV, PAIR.spec, PAIR.cast(), watch=lambda _: None)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 
 from duologue.conversation import converse
-from duologue.core.event import Event, Record
+from duologue.core.event import Event, Record, TurnCompleted
 from duologue.core.provider import Delta, Provider
 from duologue.core.spec import ConversationSpec
+from duologue.errors import StoreError
 from duologue.store.run import Log
 
 Watch = Callable[[Record | Delta], None]
@@ -42,6 +43,23 @@ async def record(
     """
     async with aclosing(converse(spec, providers, history, key=conv)) as facts:
         async for item in facts:
-            watch(item if isinstance(item, Delta) else log.append(conv, item))
+            watch(item if isinstance(item, Delta) else _written(log, conv, item))
             # A provider that never waits must not keep a Ctrl-C, or anybody else, waiting.
             await asyncio.sleep(0)
+
+
+def _written(log: Log, conv: str, event: Event) -> Record:
+    """The record of an event; words that the disk refuses are handed to the person.
+
+    Raises:
+        StoreError: the disk refused. A message that was complete stands in the error, whole.
+    """
+    try:
+        return log.append(conv, event)
+    except StoreError as error:
+        if not isinstance(event, TurnCompleted):
+            raise
+        raise StoreError(
+            f"{error}\nMessage {event.turn}, by {event.message.author}, was finished and could not "
+            f"be recorded. These were its words:\n{event.message.text}"
+        ) from error

@@ -41,17 +41,19 @@ class Opening(msgspec.Struct, frozen=True):
         base_url: where, instead of the provider's own address.
         stream: whether replies are to come piece by piece.
         key: the provider's key, instead of the one that is found.
+        seats: how many participants it will answer for; a local engine keeps each one's prefix.
     """
 
     base_url: str | None = None
     stream: bool = True
     key: Secret | None = None
+    seats: int = 1
 
 
-async def _local(name: str) -> Provider:
-    from duologue.providers.local.provider import open_local  # noqa: PLC0415 - a heavy engine
+async def _local(name: str, seats: int = 1) -> Provider:
+    from duologue.providers.local.provider import Options, open_local  # noqa: PLC0415 - heavy
 
-    return await open_local(name)
+    return await open_local(name, Options(slots=max(Options().slots, seats)))
 
 
 async def _scripted(name: str) -> Provider:
@@ -147,6 +149,8 @@ async def open_model(
     provider, name = split(model, environ)
     if provider in PROVIDERS:
         _refuse_address(model, options)
+        if provider == "local":
+            return wrapped(await _local(name, options.seats))
         return wrapped(await PROVIDERS[provider](name))
     known = catalog(environ).get(provider)
     if known is None:
@@ -199,7 +203,8 @@ async def seated(spec: ConversationSpec) -> AsyncGenerator[dict[str, Provider], 
         opened: dict[tuple[Any, ...], Provider] = {}
         for participant in spec.participants:
             if (way := _way(participant)) not in opened:
-                options = Opening(participant.base_url, participant.stream)
+                seats = sum(_way(other) == way for other in spec.participants)
+                options = Opening(participant.base_url, participant.stream, seats=seats)
                 provider = await open_model(participant.model, options=options)
                 stack.push_async_callback(provider.aclose)
                 opened[way] = provider
