@@ -123,7 +123,10 @@ def _cell(text: str) -> str:
 def events_page() -> str:
     """``docs/events.md``."""
     kinds: tuple[type[msgspec.Struct], ...] = get_args(facts.Event)
-    parts = (message.Message, provider.Seat, provider.Usage, facts.Edit, facts.Source, facts.Fork)
+    parts = (
+        *(message.Message, provider.Seat, provider.Usage, provider.ToolCall),
+        *(facts.Edit, facts.Source, facts.Fork),
+    )
     lists = (facts.EndReason, message.Origin, provider.Finish)
     return _page(
         _EVENTS,
@@ -169,7 +172,10 @@ def spec_page() -> str:
         "## Closed lists of words",
         *(
             list_section(kind, "###")
-            for kind in (spec.Framing, spec.Labels, spec.ExitRule, spec.RefusalPolicy)
+            for kind in (
+                *(spec.Framing, spec.Labels, spec.ExitRule, spec.After),
+                spec.RefusalPolicy,
+            )
         ),
     )
 

@@ -15,7 +15,7 @@ from duologue.conversation import converse
 from duologue.core import spec as s
 from duologue.core.event import Event
 from duologue.core.message import Message, Origin, silence
-from duologue.core.provider import Call, Completion, Delta, Finish, Provider, Seat
+from duologue.core.provider import Call, Completion, Delta, Finish, Provider, Seat, ToolCall
 from duologue.errors import (
     BrokenStreamError,
     ContextFullError,
@@ -107,20 +107,82 @@ def orders(named: tuple[str, ...]) -> st.SearchStrategy[s.Order]:
     )
 
 
+_TOOL = {"tool": "leave", "description": "Leaves.", "answer": "Noted."}
+_WAYS = st.sampled_from([{}, {}, {"phrase": PHRASE}, _TOOL])
+_SENTINELS = st.sampled_from([SENTINEL, "bye", "**over**"])
+_WITHIN = st.integers(1, 4)
+_RULES = st.sampled_from(s.ExitRule)
+_AFTERS = st.sampled_from(
+    [(s.ExitRule.EITHER, after) for after in s.After] + [(s.ExitRule.UNANIMOUS, s.After.ALONE)]
+)
+_ROWS = st.none() | st.integers(1, 3)
+
+
+def exits(*, composed: bool = False) -> st.SearchStrategy[s.Exit]:
+    """Every kind of exit; within ``all`` nothing may follow a leaving."""
+    plain = st.builds(
+        lambda line, rule, within, ways: s.Exit(line, rule, within, **ways),
+        *(_SENTINELS, _RULES, _WITHIN, _WAYS),
+    )
+    following = st.builds(
+        lambda line, both, ways: s.Exit(line, both[0], after=both[1], **ways),
+        *(_SENTINELS, _AFTERS, _WAYS),
+    )
+    return plain if composed else plain | following
+
+
+def rules(*, composed: bool = False) -> st.SearchStrategy[s.Ending]:
+    """Rules that are no composition."""
+    return st.one_of(
+        exits(composed=composed),
+        st.just(s.StopPhrase(PHRASE)),
+        st.builds(s.SilenceCap, turns=_ROWS),
+        st.builds(s.Pass, token=st.none() | st.just("[PASS]"), silent=st.booleans(), turns=_ROWS),
+        st.builds(s.Detector, sign=st.sampled_from(sorted(EYES.signs)), turns=st.integers(1, 3)),
+        st.builds(s.Budget, minutes=st.just(0.5)),
+        st.builds(s.TurnCap, turns=st.integers(1, 9)),
+    )
+
+
+def composed() -> st.SearchStrategy[s.Ending]:
+    """Rules and compositions of them, two deep."""
+    inner = st.lists(rules(composed=True), min_size=1, max_size=3).map(tuple)
+    once = st.builds(s.AllOf, inner) | st.builds(s.AnyOf, inner)
+    twice = st.lists(once | rules(composed=True), min_size=1, max_size=2).map(tuple)
+    outer = st.lists(rules(), min_size=1, max_size=2).map(tuple)
+    return once | st.builds(s.AllOf, twice) | st.builds(s.AnyOf, outer)
+
+
 @st.composite
 def endings(draw: st.DrawFn) -> tuple[s.Ending, ...]:
     """A cap, and whatever other rules."""
-    exits = st.builds(
-        s.Exit,
-        sentinel=st.sampled_from([SENTINEL, "bye", "**over**"]),
-        rule=st.sampled_from(s.ExitRule),
-        within=st.integers(1, 4),
-    )
-    others = st.one_of(
-        exits, st.just(s.StopPhrase(PHRASE)), st.builds(s.SilenceCap, turns=st.integers(1, 3))
-    )
+    others = rules() | rules() | composed()
     cap = s.TurnCap(draw(st.integers(1, 9)))
     return tuple(draw(st.permutations([cap, *draw(st.lists(others, max_size=3))])))
+
+
+class Eyes:
+    """Detectors that see how short a message is, and whether it echoes the one before."""
+
+    signs = frozenset({"short", "echo"})
+
+    def __call__(self, said: Sequence[Message]) -> list[frozenset[str]]:
+        """The signs of each message."""
+        pairs = zip(said, [None, *said], strict=False)
+        return [
+            frozenset(
+                name
+                for name, seen in (
+                    ("short", len(one.text) < 3),
+                    ("echo", before is not None and one.text == before.text),
+                )
+                if seen
+            )
+            for one, before in pairs
+        ]
+
+
+EYES = Eyes()
 
 
 @st.composite
@@ -174,9 +236,15 @@ def errors(draw: st.DrawFn) -> ProviderError:
 def scripts() -> st.SearchStrategy[list[str | Reply | ProviderError]]:
     """What one participant will say, failures included."""
     replies = st.builds(
-        Reply, texts(), finish=_FINISHES, reasoning=st.none() | st.sampled_from(["", "hmm", "\n"])
+        Reply,
+        texts(),
+        calls=st.sampled_from([(), (ToolCall("leave"),)]),
+        finish=_FINISHES,
+        reasoning=st.none() | st.sampled_from(["", "hmm", "\n"]),
     )
-    spoken = texts() | st.sampled_from([SENTINEL, "bye", "**over**", "", "\u200b", PHRASE])
+    spoken = texts() | st.sampled_from(
+        [SENTINEL, "[PASS]", "bye", "**over**", "", "\u200b", PHRASE]
+    )
     return st.lists(st.one_of(spoken, spoken, spoken, replies, errors()), min_size=1, max_size=4)
 
 
@@ -208,7 +276,12 @@ class Spoken(Scripted):
             raise reply
         if reply.text:
             yield Delta(reply.text)
-        yield Completion(reply.text, reply.finish, reasoning=reply.reasoning)
+        yield Completion(reply.text, reply.finish, reasoning=reply.reasoning, calls=reply.calls)
+
+
+def _offered(name: str) -> Seat:
+    """A seat that can be offered tools."""
+    return Seat("scripted", name, settings={"quirks": {"tools": "accepted"}})
 
 
 @st.composite
@@ -216,7 +289,8 @@ def casts(draw: st.DrawFn, max_seats: int = 4) -> Cast:
     """A conversation that can be held, in either dialect."""
     spec = draw(specs(max_seats))
     dialects = {
-        name: draw(st.sampled_from([Seat("scripted", name), LOCAL])) for name in spec.names()
+        name: draw(st.sampled_from([Seat("scripted", name), _offered(name), LOCAL]))
+        for name in spec.names()
     }
     return Cast(spec, {name: draw(scripts()) for name in spec.names()}, dialects)
 
@@ -233,7 +307,7 @@ async def facts(
     spec: s.ConversationSpec, providers: Mapping[str, Provider], history: Iterable[Event] = ()
 ) -> list[Event]:
     """The facts that a conversation adds to a history."""
-    async with aclosing(converse(spec, providers, history)) as items:
+    async with aclosing(converse(spec, providers, history, detectors=EYES)) as items:
         return [item async for item in items if not isinstance(item, Delta)]
 
 

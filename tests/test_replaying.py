@@ -28,13 +28,13 @@ from duologue.errors import DuologueError, ReplayError
 from duologue.replaying import given as inherited
 from duologue.replaying import replay, settled
 from recording import PAIR
-from strategies import Cast, casts, facts, injections
+from strategies import EYES, Cast, casts, facts, injections
 
 
 def _again(events: Sequence[Event]) -> list[Event | Delta]:
     """What a replay shows; that it counts all facts is checked here."""
     seen: list[Event | Delta] = []
-    count = asyncio.run(replay(events, seen.append))
+    count = asyncio.run(replay(events, seen.append, detectors=EYES))
     assert count == len(settled(events))
     return seen
 
@@ -44,7 +44,7 @@ async def _broken(cast: Cast, stops: list[int]) -> list[Event]:
     events: list[Event] = []
     for stop in [*stops, 99]:
         left = stop
-        loop = converse(cast.spec, cast.providers(), events)
+        loop = converse(cast.spec, cast.providers(), events, detectors=EYES)
         async for item in loop:
             if isinstance(item, Delta):
                 continue
@@ -134,21 +134,21 @@ async def test_a_changed_prompt_is_refused_where_it_was_sent() -> None:
     seats = (replace(started.spec.participants[0], system="other"), started.spec.participants[1])
     events[0] = replace(started, spec=replace(started.spec, participants=seats))
     with pytest.raises(ReplayError, match=r"fact 3 is .*turn_started.* in the log"):
-        await replay(events, lambda _: None)
+        await replay(events, lambda _: None, detectors=EYES)
 
 
 async def test_a_fact_too_many_is_refused() -> None:
     events = await PAIR.events()
     late = TurnStarted(fold(events).turn, "Ada", "0" * 64)
     with pytest.raises(DuologueError):
-        await replay([*events, late], lambda _: None)
+        await replay([*events, late], lambda _: None, detectors=EYES)
 
 
 async def test_a_fact_that_is_missing_is_refused() -> None:
     events = await PAIR.events()
     ended = next(place for place, event in enumerate(events) if isinstance(event, TurnCompleted))
     with pytest.raises(DuologueError):
-        await replay([*events[:ended], *events[ended + 1 :]], lambda _: None)
+        await replay([*events[:ended], *events[ended + 1 :]], lambda _: None, detectors=EYES)
 
 
 async def test_an_ending_that_the_rules_do_not_give_is_refused() -> None:
@@ -157,13 +157,13 @@ async def test_an_ending_that_the_rules_do_not_give_is_refused() -> None:
     assert isinstance(ended, ConversationEnded)
     events[-1] = replace(ended, detail="because")
     with pytest.raises(ReplayError, match=r"because.* in the log, and came as .*the cap"):
-        await replay(events, lambda _: None)
+        await replay(events, lambda _: None, detectors=EYES)
 
 
 async def test_an_interrupted_conversation_is_replayed_as_far_as_it_came() -> None:
     events = await PAIR.events()
     for stop in range(2, len(events)):
-        assert await replay(events[:stop], lambda _: None) == stop
+        assert await replay(events[:stop], lambda _: None, detectors=EYES) == stop
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -171,7 +171,7 @@ async def test_where_no_model_was_asked_there_is_nothing_to_replay(count: int) -
     started = (await PAIR.events())[0]
     given_ = MessageInjected(1, Message("Ada", " ", origin=Origin.OPENING))
     with pytest.raises(ReplayError, match="nothing to replay"):
-        await replay([started, given_][:count], lambda _: None)
+        await replay([started, given_][:count], lambda _: None, detectors=EYES)
 
 
 async def test_a_failed_attempt_is_replayed_as_it_failed() -> None:
@@ -182,5 +182,5 @@ async def test_a_failed_attempt_is_replayed_as_it_failed() -> None:
     events.append(ended)
     events += await facts(PAIR.spec, PAIR.cast(), events)
     seen: list[Event | Delta] = []
-    assert await replay(events, seen.append) == len(events)
+    assert await replay(events, seen.append, detectors=EYES) == len(events)
     assert [item for item in seen if not isinstance(item, Delta)] == events

@@ -16,14 +16,16 @@ from msgspec.structs import replace
 from duologue.conversation import converse as _converse
 from duologue.conversation import rehearse
 from duologue.core.branch import branch as _branch
+from duologue.core.detectors import Detectors, require
 from duologue.core.event import EndReason, Event, Record
 from duologue.core.ids import ID_BYTES, speakable
 from duologue.core.message import Message
 from duologue.core.provider import Delta, Provider
-from duologue.core.spec import ConversationSpec, Ending, Participant, TurnCap, check
+from duologue.core.spec import ConversationSpec, Ending, Participant, bound, capped, check
 from duologue.core.specfile import Asked, document, read
 from duologue.core.state import State, fold
 from duologue.core.transcript import Transcript, transcript
+from duologue.endings.detectors import Lookout
 from duologue.errors import ConfigurationError, FormatError, RecordError, StoreError, UnknownIdError
 from duologue.formats.crossing import IMPORTED_MODEL, take_in
 from duologue.providers.registry import seated
@@ -58,6 +60,8 @@ async def converse(
     spec: ConversationSpec,
     providers: Mapping[str, Provider] | None = None,
     history: Iterable[Event] = (),
+    *,
+    detectors: Detectors | None = None,
 ) -> AsyncGenerator[Event | Delta, None]:
     """Hold a conversation without recording it: the loop itself.
 
@@ -65,6 +69,7 @@ async def converse(
         spec: what to hold.
         providers: who answers, by participant's name; by default whoever the models name.
         history: the facts so far; they are not yielded again.
+        detectors: what sees the signs that the spec's detectors name; by default duologue's own.
 
     Yields:
         Event: a fact.
@@ -74,9 +79,12 @@ async def converse(
         ConfigurationError: a model is unknown or not installed, or the spec does not make sense.
     """
     async with AsyncExitStack() as stack:
+        seeing = Lookout() if detectors is None else detectors
+        require(spec.ending, seeing)
         if providers is None:
             providers = await stack.enter_async_context(seated(check(spec)))
-        facts = await stack.enter_async_context(aclosing(_converse(spec, providers, history)))
+        held = _converse(spec, providers, history, detectors=seeing)
+        facts = await stack.enter_async_context(aclosing(held))
         async for item in facts:
             yield item
 
@@ -101,13 +109,14 @@ async def hold(
         StoreError: the disk refused; everything before is in the log.
     """
     conv = new_id()
+    require(asked.spec.ending, Lookout())
     async with AsyncExitStack() as stack:
         if providers is None:
             providers = await stack.enter_async_context(seated(check(asked.spec)))
         made = _settle(library, asked, conv)
         try:
             with made.writing() as log:
-                await record(log, conv, asked.spec, providers, watch=watch)
+                await record(log, conv, asked.spec, providers, watch=watch, detectors=Lookout())
         finally:
             library.tidy(made)
     return recorded(made, conv)
@@ -189,7 +198,7 @@ async def go_on(
         spec = fold(history).begun().spec if history else _asked(found).spec
         if providers is None:
             providers = await stack.enter_async_context(seated(spec))
-        await record(log, conv, spec, providers, history=history, watch=watch)
+        await record(log, conv, spec, providers, history=history, watch=watch, detectors=Lookout())
     return recorded(found, conv)
 
 
@@ -292,7 +301,9 @@ async def branch(
             log.take_up(conv)
             for inherited in made.conversation(conv):
                 watch(inherited)
-            await record(log, conv, begun, providers, history=history, watch=watch)
+            await record(
+                log, conv, begun, providers, history=history, watch=watch, detectors=Lookout()
+            )
     return recorded(made, conv)
 
 
@@ -337,9 +348,8 @@ def _moved(seat: Participant, model: str | None) -> Participant:
 def _with_cap(ending: tuple[Ending, ...], turns: int | None, held: int) -> tuple[Ending, ...]:
     """The rules with another cap, if one is given; a cap that leaves no turn is refused."""
     if turns is not None:
-        rest = tuple(rule for rule in ending if not isinstance(rule, TurnCap))
-        ending = (*rest, TurnCap(turns))
-    cap = min(rule.turns for rule in ending if isinstance(rule, TurnCap))
+        ending = capped(ending, turns)
+    cap = bound(ending) or 0
     if cap <= held:
         raise ConfigurationError(
             f"the branch begins with {held} messages and its cap is {cap}, so nobody would speak: "
@@ -371,7 +381,7 @@ async def replay(library: Library, prefix: str, *, watch: Watch = _unseen) -> in
         if isinstance(item, Delta):
             watch(item)
 
-    return await _replay(found.events(conv), seen)
+    return await _replay(found.events(conv), seen, detectors=Lookout())
 
 
 def bring_in(

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from duologue.core.detectors import Detectors, require
 from duologue.core.ending import due
 from duologue.core.event import (
     AttemptFailed,
@@ -44,6 +45,7 @@ async def converse(
     history: Iterable[Event] = (),
     *,
     key: str = "",
+    detectors: Detectors | None = None,
 ) -> AsyncGenerator[Event | Delta, None]:
     """Hold the conversation that ``spec`` declares, from where ``history`` leaves off.
 
@@ -54,6 +56,7 @@ async def converse(
         providers: who answers, by participant's name.
         history: the facts so far; they are not yielded again.
         key: the conversation's name towards providers, from which caches are routed; recorded.
+        detectors: what sees the signs that the spec's detectors name; needed where it names one.
 
     Yields:
         Event: a fact, to be stored before the generator is resumed.
@@ -69,16 +72,17 @@ async def converse(
             "the spec differs from the one that the history began with: go on with the recorded "
             "spec, or branch to change it"
         )
+    if state.ended is not None and state.ended.reason is not EndReason.ERROR:
+        return
+    require(spec.ending, detectors)
     if state.started is None:
         start = ConversationStarted(check(spec), _seats(spec, providers), key=key)
         state = apply(state, start)
         rehearse(state)
         yield start
-    if state.ended is not None and state.ended.reason is not EndReason.ERROR:
-        return
     _refuse_other_seats(state.begun(), providers)
     while True:
-        while fact := due(state):
+        while fact := due(state, detectors):
             state = apply(state, fact)
             yield fact
             if isinstance(fact, ConversationEnded):
@@ -200,7 +204,7 @@ def _outcome(state: State, name: str, reply: Completion) -> TurnCompleted | Atte
     """A reply as a message or, where silence is to be asked for again, as a failed attempt."""
     policy, kind = state.begun().spec.silence, silence(reply.text)
     tried = sum(attempt.boundary == SILENCE for attempt in state.attempts)
-    if kind is None or not isinstance(policy, Resend) or tried >= policy.times:
+    if kind is None or reply.calls or not isinstance(policy, Resend) or tried >= policy.times:
         return _completed(state.turn, name, reply)
     return AttemptFailed(
         state.turn,
@@ -272,6 +276,7 @@ def _completed(turn: int, name: str, reply: Completion) -> TurnCompleted:
         blocks=reply.blocks,
         cost=reply.cost,
         pace=reply.pace,
+        calls=reply.calls,
     )
 
 

@@ -19,7 +19,7 @@ from duologue.core.order import next_speaker
 from duologue.core.perspective import view
 from duologue.core.provider import Seat, Usage
 from duologue.core.request import Wire
-from duologue.core.spec import ConversationSpec, Participant, TurnCap, check
+from duologue.core.spec import ConversationSpec, Participant, bound, check
 from duologue.core.state import State, fold
 from duologue.core.state import apply as after
 from duologue.core.wire import encode
@@ -141,8 +141,7 @@ Pricing = Callable[[Seat, Usage], float | None]
 
 def speakers(state: State) -> Iterator[str]:
     """Who speaks from here to the cap, if nothing else ends it before."""
-    cap = min(rule.turns for rule in state.begun().spec.ending if isinstance(rule, TurnCap))
-    while state.turn <= cap:
+    while state.turn <= (bound(state.begun().spec.ending) or 0):
         name = next_speaker(state)
         yield name
         state = after(state, TurnStarted(state.turn, name, ""))

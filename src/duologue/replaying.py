@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from duologue.conversation import converse
+from duologue.core.detectors import Detectors
 from duologue.core.ending import NUDGER
 from duologue.core.event import (
     ConversationEnded,
@@ -60,12 +61,18 @@ def _is_given(event: Event, at: int) -> bool:
     return not isinstance(event, ConversationEnded) and event.turn <= at
 
 
-async def replay(events: Sequence[Event], watch: Callable[[Event | Delta], None]) -> int:
+async def replay(
+    events: Sequence[Event],
+    watch: Callable[[Event | Delta], None],
+    *,
+    detectors: Detectors | None = None,
+) -> int:
     """Make the facts again and compare them.
 
     Args:
         events: a conversation's facts, as recorded.
         watch: sees every fact that agrees, and every delta.
+        detectors: what sees the signs that the spec's detectors name.
 
     Returns:
         How many facts agree: all of them.
@@ -82,7 +89,7 @@ async def replay(events: Sequence[Event], watch: Callable[[Event | Delta], None]
     }
     while len(made) < len(expected):
         before = len(made)
-        async with aclosing(_again(made, expected, providers)) as items:
+        async with aclosing(_again(made, expected, providers, detectors)) as items:
             async for item in items:
                 watch(item)
         if len(made) == before:
@@ -97,12 +104,16 @@ def _own(events: list[Event]) -> list[Event]:
 
 
 async def _again(
-    made: list[Event], expected: list[Event], providers: dict[str, Replay]
+    made: list[Event],
+    expected: list[Event],
+    providers: dict[str, Replay],
+    detectors: Detectors | None,
 ) -> AsyncGenerator[Event | Delta, None]:
     """Run the loop from what was made, adding to it, until it stops or all is made."""
     history = list(made)
     started = fold(expected[:1]).begun()
-    async with aclosing(converse(started.spec, providers, history, key=started.key)) as facts:
+    facts = converse(started.spec, providers, history, key=started.key, detectors=detectors)
+    async with aclosing(facts):
         async for item in facts:
             if not isinstance(item, Delta):
                 _compare(item, expected, len(made))

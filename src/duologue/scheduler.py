@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 
 from duologue.conversation import converse
+from duologue.core.detectors import Detectors
 from duologue.core.event import Event, Record, TurnCompleted
 from duologue.core.provider import Delta, Provider
 from duologue.core.spec import ConversationSpec
@@ -26,6 +27,7 @@ async def record(
     *,
     history: Iterable[Event] = (),
     watch: Watch,
+    detectors: Detectors | None = None,
 ) -> None:
     """Hold a conversation, or go on with one, and write it down.
 
@@ -36,12 +38,14 @@ async def record(
         providers: who answers, by participant's name.
         history: the facts that the log already has.
         watch: sees every record after it was written, and every delta.
+        detectors: what sees the signs that the spec's detectors name.
 
     Raises:
         ConfigurationError: the spec or the providers do not fit.
         StoreError: the disk refused; everything before is in the log.
     """
-    async with aclosing(converse(spec, providers, history, key=conv)) as facts:
+    facts = converse(spec, providers, history, key=conv, detectors=detectors)
+    async with aclosing(facts):
         async for item in facts:
             watch(item if isinstance(item, Delta) else _written(log, conv, item))
             # A provider that never waits must not keep a Ctrl-C, or anybody else, waiting.

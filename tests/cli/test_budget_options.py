@@ -32,9 +32,9 @@ def test_a_budget_that_is_typed_changes_the_files_and_stays_in_a_pure_run(tmp_pa
     )
     named = Options(file="talk.toml", budget_usd=0.5)
     assert budgets(named, tmp_path) == [Budget(tokens=7, usd=0.5)]
-    pure = assemble(Options(file="talk.toml", budget_usd=0.5, pure=True), tmp_path).spec
+    pure = assemble(Options(file="talk.toml", budget_usd=0.5, ending=("pure",)), tmp_path).spec
     assert pure.ending == (TurnCap(9), Budget(tokens=7, usd=0.5))
-    assert budgets(Options(file="talk.toml", pure=True), tmp_path) == []
+    assert budgets(Options(file="talk.toml", ending=("pure",)), tmp_path) == []
 
 
 @pytest.mark.parametrize("typed", [0.0, -1.0, float("nan"), float("inf")])

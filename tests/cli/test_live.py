@@ -15,6 +15,7 @@ from duologue.cli.screen import Page
 from duologue.core.event import ConversationStarted, Record, TurnStarted
 from duologue.core.message import Message, Origin
 from duologue.core.provider import Delta, Provider
+from duologue.core.spec import AnyOf, Pass, TurnCap
 from duologue.core.specfile import Asked
 from duologue.errors import OverloadError, StoreError
 from duologue.providers.scripted import Reply, Scripted
@@ -211,6 +212,22 @@ def test_a_failed_attempt_and_a_leaving_are_printed(tmp_path: Path) -> None:
     assert "   [exit: Ada left with [END]]\n" in sent(out)
     assert "ended         exit, by Ada: Ada wrote [END]\n" in sent(out)
     assert "  3  Ada  [failed attempt: overload: busy]\n     half\n" in sent(out)
+
+
+def test_a_pass_is_printed_and_the_cap_is_found_within_a_composition(tmp_path: Path) -> None:
+    out, drawn_caps = pipe(), list[str]()
+    declared = msgspec.structs.replace(spec(), ending=(AnyOf((TurnCap(7), Pass(turns=1))),))
+    with Watcher(Library(tmp_path), console=out) as watcher:
+
+        def watch(item: Record | Delta) -> None:
+            watcher(item)
+            drawn_caps.append("".join(drawn(watcher)))
+
+        cast = {"Ada": Scripted(["x"], "a"), "Ben": Scripted(["[PASS]"], "b")}
+        asked = Asked("play", declared)
+        asyncio.run(hold(asked, Library(tmp_path), providers=cast, watch=watch))
+    assert "   [pass: Ben passed with [PASS]]\n" in sent(out)
+    assert any("turn 2 of 7" in line for line in drawn_caps)
 
 
 def test_reasoning_and_cuts_are_marked_when_the_message_is_printed(tmp_path: Path) -> None:

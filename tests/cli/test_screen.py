@@ -23,7 +23,7 @@ from duologue.core.event import (
 )
 from duologue.core.message import Message, Origin
 from duologue.core.provider import Seat, Usage
-from duologue.core.spec import ConversationSpec, Line, Participant
+from duologue.core.spec import ConversationSpec, Exit, Line, Participant, SilenceCap, TurnCap
 from duologue.core.transcript import transcript
 from duologue.formats.crossing import IMPORTED_MODEL
 
@@ -247,6 +247,35 @@ def test_the_head_quotes_what_was_told_and_cuts_what_is_long() -> None:
     assert "private       Ada alone was given 1 line before the first\n" in text
     assert "told          everyone: “You may leave.”\n" in text
     assert f"Ada: “{'x' * 240}… (and 60 characters more)”" in text
+
+
+def test_the_head_has_every_word_that_was_told_of_the_rules_and_how_it_may_end() -> None:
+    words = "You may leave. " * 40
+    leave = Exit("bye", tool="leave", description="Leaves.", answer="Noted.")
+    spec = ConversationSpec(
+        (Participant("Ada", "m"), Participant("Ben", "m")),
+        ending=(TurnCap(9), leave, SilenceCap()),
+        told=words,
+    )
+    for text in (piped(ConversationStarted(spec)), begun(ConversationStarted(spec))):
+        assert f"told          everyone: “{words}”\n              tool leave: “Leaves.”\n" in text
+        assert (
+            "may end       at 9 messages\n"
+            "              when the first leaves, by bye or calling leave\n"
+            "              when everybody is silent in turn\n"
+        ) in text
+
+
+def test_a_detector_that_ended_it_is_named() -> None:
+    end = ConversationEnded(EndReason.DETECTOR, detail="seen", sign="closed")
+    assert "ended         detector closed: seen\n" in piped(BEGIN, START, spoken("x"), end)
+
+
+def begun(started: ConversationStarted) -> str:
+    """What is printed when a conversation begins."""
+    out = pipe()
+    screen.put(out, screen.beginning(started, "lusab"))
+    return sent(out)
 
 
 def test_what_several_were_told_alike_is_quoted_once() -> None:

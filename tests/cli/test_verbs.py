@@ -70,7 +70,7 @@ def test_what_is_typed_is_what_is_recorded(desk: Desk) -> None:
     assert [(line.author, line.text) for line in spec.opening] == [("Cy", "hi")]
     assert spec.seed == 7
     assert spec.labels is Labels.AUTO
-    assert spec.ending == (TurnCap(4), Exit(), SilenceCap(2))
+    assert spec.ending == (TurnCap(4), Exit("[END]"), SilenceCap())
 
 
 def test_a_seed_that_was_left_to_chance_is_recorded(desk: Desk) -> None:

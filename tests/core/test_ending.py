@@ -1,103 +1,12 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from duologue.core.ending import exits
 from duologue.core.event import ConversationEnded, EndReason, Event, ParticipantLeft
 from duologue.core.message import Silence, silence
 from duologue.core.provider import Finish
 from duologue.core.spec import Exit, ExitRule, Line, SilenceCap, StopPhrase, TurnCap
 from duologue.errors import OverloadError
 from duologue.providers.scripted import Reply
-from strategies import hold, pair, scripted, texts
-
-SENTINEL = "[END]"
-ACTS = [
-    "[END]",
-    "  [end]  ",
-    "   [End]",
-    "*[End]*",
-    "**[END]**",
-    "***[END]***",
-    "_[END]_",
-    "** [END] **",
-    "goodbye\n[END]",
-    "[END]\nwait, one more thing",
-    "goodbye\r\n[END]\r\n",
-    "\n\n[END]\n\n",
-    "```\ncode\n```\n[END]",
-    "````\n```\n````\n[END]",
-    "~~~\n```\n~~~\n[END]",
-    "```\ncode\n`````  \n[END]",
-    "``` x ``` is code in a line\n[END]",
-    "> quoted\n\n[END]",
-    "``\n[END]",
-    "- one\n- two\n[END]",
-]
-NO_ACTS = [
-    "",
-    "END",
-    "[END].",
-    "`[END]`",
-    "I could write [END] now",
-    "[END] is what I would write",
-    "# [END]",
-    "- [END]",
-    "> [END]",
-    "  > [END]",
-    ">[END]",
-    "> > [END]",
-    "    [END]",
-    "\t[END]",
-    "   \t[END]",
-    "```\n[END]\n```",
-    "```text\n[END]\n```\nfin",
-    "~~~\n[END]\n~~~",
-    "~~~ a`b\n[END]\n~~~",
-    "```\n[END]",
-    "~~~\n```\n[END]\n",
-    "````\n```\n[END]\n```\n````",
-    "```\n~~~\n[END]\n~~~\n```",
-    "```\n``` not closed\n[END]\n```",
-    "```\n    ```\n[END]\n```",
-    "  ```\r\n[END]\r\n  ```\r\n",
-    "[EN\nD]",
-]
-
-
-@pytest.mark.parametrize("text", ACTS)
-def test_a_sentinel_on_a_line_of_its_own_is_an_act(text: str) -> None:
-    assert exits(text, SENTINEL)
-
-
-@pytest.mark.parametrize("text", NO_ACTS)
-def test_a_sentinel_that_is_quoted_or_mentioned_is_none(text: str) -> None:
-    assert not exits(text, SENTINEL)
-
-
-@pytest.mark.parametrize("sentinel", ["**over**", "__END__", "_", "***", "Straße", " bye "])
-def test_a_sentinel_is_found_as_it_was_declared(sentinel: str) -> None:
-    assert exits(f"well\n{sentinel}", sentinel)
-    assert exits(sentinel.upper(), sentinel)
-    assert not exits("well\n\nthen", sentinel)
-
-
-@given(texts(), texts())
-def test_plain_lines_around_a_sentinel_do_not_matter(before: str, after: str) -> None:
-    quiet = before.replace("`", "").replace("~", "")
-    assert exits(f"{quiet}\n{SENTINEL}\n{after}", SENTINEL)
-
-
-@given(texts())
-def test_inside_a_fence_that_the_text_cannot_close_nothing_is_an_act(text: str) -> None:
-    fence = "`" * (text.count("`") + 3)
-    assert not exits(f"{fence}\n{text}\n{SENTINEL}\n{text}\n{fence}", SENTINEL)
-
-
-@given(texts(), st.sampled_from(["> ", "    ", "so "]))
-def test_no_line_with_something_before_it_is_an_act(text: str, before: str) -> None:
-    lines = "\n".join(before + line for line in f"{text}\n{SENTINEL}".split("\n"))
-    assert not exits(lines, SENTINEL)
+from strategies import hold, pair, scripted
 
 
 def ended(events: list[Event]) -> ConversationEnded:

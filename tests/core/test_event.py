@@ -16,6 +16,7 @@ from duologue.core.event import (
     Record,
     Source,
     TurnCompleted,
+    TurnPassed,
     TurnStarted,
 )
 from duologue.core.message import Message, Origin
@@ -45,9 +46,20 @@ EVERY: list[Event] = [
     ),
     MessageInjected(3, Message("N", "x", Origin.NUDGE, ("Ada",))),
     ParticipantLeft(3, "Ada", "[END]"),
+    ParticipantLeft(3, "Ada", phrase="so long"),
+    ParticipantLeft(3, "Ada", tool="leave"),
+    TurnPassed(3, "Ada", "[PASS]"),
+    TurnPassed(3, "Ada"),
+    ConversationEnded(EndReason.DETECTOR, detail="seen", sign="farewell_loop"),
     ConversationEnded(EndReason.EXIT, "Ada", "left"),
     ConversationEnded(EndReason.IMPORT),
 ]
+
+
+def test_a_leaving_says_in_words_how_it_was_done() -> None:
+    ways = [fact for fact in EVERY if isinstance(fact, ParticipantLeft)]
+    assert [fact.way for fact in ways] == ["[END]", "'so long'", "a call of leave"]
+    assert [fact.did for fact in ways] == ["wrote [END]", "said 'so long'", "called leave"]
 
 
 def again(event: Event) -> Event:

@@ -150,7 +150,7 @@ def test_a_plain_body_is_the_request_itself(spec: ConversationSpec, said: list[s
         request.seed,
     )
     assert msgspec.convert(held["sampling"], Sampling) == request.sampling
-    assert wire.edits == ()
+    assert [edit.what for edit in wire.edits] == (["tools"] if request.tools else [])
 
 
 def test_without_a_seed_no_turn_has_one() -> None:

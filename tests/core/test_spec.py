@@ -5,11 +5,18 @@ import pytest
 from hypothesis import given
 
 from duologue.core.spec import (
+    After,
+    AllOf,
+    AnyOf,
     ConversationSpec,
+    Detector,
+    Ending,
     Exit,
+    ExitRule,
     Framing,
     Line,
     Participant,
+    Pass,
     RoundRobin,
     Sampling,
     Sequence,
@@ -17,6 +24,8 @@ from duologue.core.spec import (
     SilenceCap,
     StopPhrase,
     TurnCap,
+    bound,
+    capped,
     check,
 )
 from duologue.errors import ConfigurationError
@@ -54,6 +63,17 @@ def test_a_seat_is_found_by_its_name() -> None:
         (pair(Exit("\u200b")), "cannot stand on a line"),
         (pair(Exit("good\nbye")), "cannot stand on a line"),
         (pair(Exit("good\rbye")), "cannot stand on a line"),
+        (pair(Exit(phrase="good\nbye")), "the phrase .* cannot stand on a line"),
+        (pair(Pass(" ")), r"the token ' ' cannot stand .*\[PASS\]"),
+        (pair(AnyOf((Exit(" "),))), "cannot stand on a line"),
+        (pair(Exit("[x]"), Pass("[X]")), "an exit and a pass at once"),
+        (pair(AllOf((Exit("[PASS]"), TurnCap(3))), Pass()), "an exit and a pass at once"),
+        (pair(Exit(rule=ExitRule.MUTUAL, after=After.ALONE)), "says nothing there"),
+        (pair(Exit(rule=ExitRule.MUTUAL, after=After.LAST_WORD)), "says nothing there"),
+        (pair(Exit(rule=ExitRule.UNANIMOUS, after=After.LAST_WORD)), "says nothing there"),
+        (pair(AllOf((AnyOf((Exit(after=After.ALONE),)),))), "could leave nobody to speak"),
+        (ConversationSpec((ADA,), ending=(AllOf((TurnCap(3), Exit())),)), "nothing bounds"),
+        (ConversationSpec((ADA,), ending=(AnyOf((Exit(), SilenceCap())),)), "nothing bounds"),
     ],
 )
 def test_what_does_not_fit_together_is_named(spec: ConversationSpec, words: str) -> None:
@@ -74,6 +94,10 @@ NOT_FRAMING: Any = "loud"
         (pair(Exit(within=0)), "`int` >= 1"),
         (pair(Exit("")), "length >= 1"),
         (pair(StopPhrase("")), "length >= 1"),
+        (pair(AnyOf(())), "length >= 1"),
+        (pair(AllOf(())), "length >= 1"),
+        (pair(Detector("")), "length >= 1"),
+        (pair(Exit(tool="a b")), "regex"),
         (pair(order=Sequence(())), "length >= 1"),
         (pair(opening=(Line("Ada", "x", NOT_ORIGIN),)), "Invalid enum value 'model'"),
         (pair(participants=(Participant("A", "m", framing=NOT_FRAMING),)), "loud"),
@@ -104,6 +128,38 @@ def test_what_would_be_recorded_as_something_else_is_refused(sampling: Sampling)
     spec = pair(participants=(Participant("Ada", "m", sampling=sampling),))
     with pytest.raises(ConfigurationError, match="cannot be recorded exactly"):
         check(spec)
+
+
+@pytest.mark.parametrize(
+    ("ending", "most"),
+    [
+        ((TurnCap(5), TurnCap(3)), 3),
+        ((AnyOf((Exit(), TurnCap(4))),), 4),
+        ((AllOf((TurnCap(4), TurnCap(6))), TurnCap(9)), 6),
+        ((AllOf((AnyOf((TurnCap(4), Exit())), TurnCap(2))),), 4),
+        ((AllOf((Exit(), TurnCap(2))), TurnCap(8)), 8),
+        ((Exit(), Pass(), Detector("x")), None),
+    ],
+)
+def test_what_bounds_a_conversation_is_found_through_compositions(
+    ending: tuple[Ending, ...], most: int | None
+) -> None:
+    assert bound(ending) == most
+
+
+def test_another_cap_takes_the_place_of_every_cap_that_ends_alone() -> None:
+    both = AllOf((TurnCap(4), Exit()))
+    ending = (TurnCap(9), AnyOf((TurnCap(5), Exit())), both, AnyOf((TurnCap(3),)))
+    assert capped(ending, 7) == (TurnCap(7), AnyOf((Exit(),)), both)
+
+
+def test_the_usual_line_holds_where_no_other_way_is_declared() -> None:
+    assert (Exit().line, Exit("x").line, Exit(phrase="x").line) == ("[END]", "x", None)
+    assert (Pass().line, Pass("x", silent=True).line, Pass(silent=True).line) == (
+        "[PASS]",
+        "x",
+        None,
+    )
 
 
 def test_unknown_keys_are_refused() -> None:

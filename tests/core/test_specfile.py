@@ -208,7 +208,8 @@ kind = "maxturns"
         ),
         (
             'my.toml, line 15: ending[0].kind: expected one of "max_turns", "exit", "stop_phrase", '
-            '"silence", "budget"; found the string "maxturns"; did you mean "max_turns"?'
+            '"pass", "silence", "budget", "detector", "any", "all"; found the string "maxturns"; '
+            'did you mean "max_turns"?'
         ),
     ]
 

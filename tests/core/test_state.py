@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from duologue.core.event import (
     AttemptFailed,
@@ -9,9 +10,11 @@ from duologue.core.event import (
     MessageInjected,
     ParticipantLeft,
     TurnCompleted,
+    TurnPassed,
     TurnStarted,
 )
 from duologue.core.message import Message, Origin
+from duologue.core.provider import ToolCall
 from duologue.core.spec import Line
 from duologue.core.state import State, apply, fold
 from duologue.errors import RecordError
@@ -63,7 +66,22 @@ def test_an_injected_message_takes_the_place_of_a_pending_turn() -> None:
 
 
 def test_leaving_marks_the_message_with_which_it_was_said() -> None:
-    assert fold([BEGIN, START, DONE, LEFT]).entries[-1].left == "[END]"
+    assert fold([BEGIN, START, DONE, LEFT]).entries[-1].left == (LEFT,)
+
+
+def test_every_way_of_one_leaving_is_kept_and_so_is_a_pass() -> None:
+    other, passed = ParticipantLeft(3, "Ben", tool="leave"), TurnPassed(3, "Ben", "[PASS]")
+    last = fold([BEGIN, START, DONE, LEFT, other, passed]).entries[-1]
+    assert (last.left, last.passed) == ((LEFT, other), passed)
+
+
+def test_a_turn_is_quiet_only_if_a_participant_did_nothing_in_it() -> None:
+    silent = TurnCompleted(3, Message("Ben", "\u200b"))
+    assert fold([BEGIN, START, silent]).entries[-1].quiet
+    calling = replace(silent, calls=(ToolCall("leave"),))
+    assert not fold([BEGIN, START, calling]).entries[-1].quiet
+    assert not fold([BEGIN, START, DONE]).entries[-1].quiet
+    assert not fold([BEGIN]).entries[0].quiet
 
 
 @pytest.mark.parametrize(
@@ -87,6 +105,8 @@ def test_leaving_marks_the_message_with_which_it_was_said() -> None:
         ([BEGIN, LEFT], "'Ben' left in turn 3, which is not the last"),
         ([ConversationStarted(pair()), ParticipantLeft(0, "Ben", "x")], "not the last"),
         ([BEGIN, START, DONE, ParticipantLeft(3, "Ada", "x")], "which is another's"),
+        ([BEGIN, TurnPassed(3, "Ben")], "'Ben' passed in turn 3, which is not the last"),
+        ([BEGIN, START, DONE, TurnPassed(3, "Ada")], "passed in turn 3, which is another's"),
     ],
 )
 def test_facts_that_cannot_follow_one_another_are_refused(events: list[Event], words: str) -> None:

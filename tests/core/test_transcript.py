@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from duologue.core.branch import branch
 from duologue.core.event import (
@@ -12,10 +13,11 @@ from duologue.core.event import (
     MessageInjected,
     ParticipantLeft,
     TurnCompleted,
+    TurnPassed,
     TurnStarted,
 )
 from duologue.core.message import Message, Origin
-from duologue.core.provider import Finish, Seat
+from duologue.core.provider import Finish, Seat, ToolCall
 from duologue.core.spec import Line
 from duologue.core.transcript import Mark, Status, characters, transcript
 from duologue.errors import RecordError
@@ -127,6 +129,28 @@ def test_everything_about_a_message_is_marked_in_its_order() -> None:
         ("edit", "edited view: merged: two in a row"),
         ("length", "cut: the token limit"),
         ("exit", "exit: Ada left with [END]"),
+    ]
+
+
+def test_tools_that_were_called_and_what_that_did_is_marked() -> None:
+    calling = replace(done(""), calls=(ToolCall("leave", '{"x":1}'), ToolCall("dance")))
+    found = marks(
+        START,
+        calling,
+        ParticipantLeft(1, "Ada", tool="leave"),
+        ParticipantLeft(1, "Ada", phrase="so long"),
+        TurnPassed(1, "Ada"),
+    )
+    assert found == [
+        ("silence", "silence: an empty message"),
+        ("call", 'tool: called leave with {"x":1}'),
+        ("call", "tool: called dance with {}"),
+        ("exit", "exit: Ada left with a call of leave"),
+        ("exit", "exit: Ada left with 'so long'"),
+        ("pass", "pass: Ada passed by its silence"),
+    ]
+    assert marks(START, done("[PASS]"), TurnPassed(1, "Ada", "[PASS]")) == [
+        ("pass", "pass: Ada passed with [PASS]")
     ]
 
 

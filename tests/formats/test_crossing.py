@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from duologue.api import bring_in
 from duologue.core.event import (
@@ -239,7 +240,7 @@ async def test_what_a_founding_file_cannot_hold_of_a_held_conversation_is_listed
         "who made the words: 3 model, 1 opening",
         "what each model was sent: 3 requests, and their digests",
         "tokens, timings and finish reasons of 3 turns",
-        "models, prompts, sampling, order and what the participants were told",
+        "models, prompts, sampling, order, endings, and whether anybody was told",
         "how the conversation ended",
         "when each message was written",
         "the reasoning before 1 messages",
@@ -250,6 +251,15 @@ async def test_jsonl_holds_origins_and_the_rest_is_listed() -> None:
     left = _left(await TRIO.events(), "jsonl")
     assert not any("who made the words" in line for line in left)
     assert any("what each model was sent" in line for line in left)
+
+
+async def test_what_everybody_was_told_and_who_left_is_listed_word_for_word() -> None:
+    begun, *rest = await TRIO.events()
+    assert isinstance(begun, ConversationStarted)
+    told = replace(begun, spec=replace(begun.spec, told="Write [END] to leave."))
+    left = _left([told, *rest], "jsonl")
+    assert "what everybody was told: 'Write [END] to leave.'" in left
+    assert "that participants left 3 times and passed 0 times, and how" in left
 
 
 async def test_failed_attempts_that_stay_behind_are_listed() -> None:

@@ -14,6 +14,8 @@ from base64 import b64decode, b64encode
 from hashlib import blake2b
 from typing import Any
 
+import msgspec
+
 from .answers import answer, identity
 from .parts import (
     Ask,
@@ -27,6 +29,7 @@ from .parts import (
     Shape,
     Style,
     Truth,
+    crumbs,
     json,
     pieces,
 )
@@ -40,6 +43,7 @@ _FINISH = {
     Finish.REFUSAL: "refusal",
     Finish.CONTENT_FILTER: "refusal",
     Finish.CONTEXT_FULL: "model_context_window_exceeded",
+    Finish.CALL: "tool_use",
 }
 _VERSION = re.compile(r"claude-[a-z]+-(\d+)(?:[-.](\d{1,2}))?(?!\d)")
 _PREFILL_ENDS = (4, 6)
@@ -78,9 +82,29 @@ def _message_objection(ask: Ask, messages: list[dict[str, Any]], at: int) -> Obj
         told = "all messages must have non-empty content except for the optional final assistant"
         return Objection(f"messages.{at}: {told} message")
     blocks = _blocks(content)
-    return _text_objection("messages", blocks) or (
-        _thinking_objection(ask, at, blocks) if role == "assistant" else None
+    return (
+        _text_objection("messages", blocks)
+        or _call_objection(messages, at)
+        or (_thinking_objection(ask, at, blocks) if role == "assistant" else None)
     )
+
+
+def _call_objection(messages: list[dict[str, Any]], at: int) -> Objection | None:
+    """Each call is answered in the next message, before anything else, and has an id of its own."""
+    ids = [block["id"] for block in _of(messages[at], "tool_use")]
+    before = {block["id"] for message in messages[:at] for block in _of(message, "tool_use")}
+    if len({*ids} - before) < len(ids):
+        return Objection(f"messages.{at}: `tool_use` ids must be unique")
+    after = messages[at + 1] if ids and at + 1 < len(messages) else {}
+    results = [block.get("tool_use_id") for block in _blocks(after.get("content"))]
+    if results[: len(ids)] != ids:
+        told = "`tool_use` ids were found without `tool_result` blocks immediately after"
+        return Objection(f"messages.{at}: {told}: {', '.join(ids)}.")
+    return None
+
+
+def _of(message: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    return [block for block in _blocks(message.get("content")) if block.get("type") == kind]
 
 
 _NO_SYSTEM = (
@@ -188,6 +212,11 @@ def prompt(ask: Ask) -> Prompt:
     return Prompt(tuple(parts), tuple(marks))
 
 
+def tools(ask: Ask) -> list[str]:
+    """The names of the tools that are offered."""
+    return [one["name"] for one in ask.body.get("tools", ())]
+
+
 def own_turns(ask: Ask) -> int:
     """How many messages of the history are the model's own."""
     return sum(message.get("role") == "assistant" for message in ask.body.get("messages", ()))
@@ -232,7 +261,22 @@ def _content(ask: Ask, saying: Saying) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = [_thinking(ask, saying)] if saying.reasoning else []
     if saying.shape is Shape.NULL:  # not seen from Anthropic; copies of its API have bugs
         return [*blocks, {"type": "text", "text": None}]
-    return [*blocks, {"type": "text", "text": saying.text}] if saying.text else blocks
+    if saying.text:
+        blocks.append({"type": "text", "text": saying.text})
+    return [*blocks, *_calls(ask, saying)]
+
+
+def _calls(ask: Ask, saying: Saying) -> list[dict[str, Any]]:
+    """One block a call, after all words."""
+    return [
+        {
+            "type": "tool_use",
+            "id": f"toolu_{identity(ask)[:12]}{at}",
+            "name": call.name,
+            "input": msgspec.Raw(call.arguments.encode()),
+        }
+        for at, call in enumerate(saying.calls)
+    ]
 
 
 def _thinking(ask: Ask, saying: Saying) -> dict[str, Any]:
@@ -279,7 +323,11 @@ def _event(kind: str, **fields: object) -> bytes:
 
 def _block(at: int, block: dict[str, Any]) -> list[Frame]:
     """One content block: its start, its deltas, its stop."""
-    empty = {"text": {"text": ""}, "thinking": {"thinking": "", "signature": ""}}
+    empty: dict[str, dict[str, Any]] = {
+        "text": {"text": ""},
+        "thinking": {"thinking": "", "signature": ""},
+    }
+    empty["tool_use"] = {"input": {}}
     opened = block | empty.get(block["type"], {})
     start = Frame(_event("content_block_start", index=at, content_block=opened))
     return [start, *_deltas(at, block), Frame(_event("content_block_stop", index=at))]
@@ -290,6 +338,9 @@ def _deltas(at: int, block: dict[str, Any]) -> list[Frame]:
         return [Frame(_delta(at, "text_delta", text=None))]
     if block["type"] == "text":
         return [Frame(_delta(at, "text_delta", text=p), text=p) for p in pieces(block["text"])]
+    if block["type"] == "tool_use":
+        given = ("", *crumbs(bytes(block["input"]).decode()))
+        return [Frame(_delta(at, "input_json_delta", partial_json=crumb)) for crumb in given]
     if block["type"] == "thinking":
         thought = pieces(block["thinking"])
         made = Frame(_delta(at, "signature_delta", signature=block["signature"]))
@@ -391,5 +442,6 @@ def truth(saying: Saying) -> Truth:
         reasoning=saying.reasoning if saying.style is Style.FIRST else "",
         finish=saying.finish,
         served=saying.served,
+        calls=saying.calls,
         category=saying.category if saying.finish is Finish.REFUSAL else None,
     )

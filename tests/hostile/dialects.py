@@ -34,6 +34,9 @@ class Dialect(Protocol):
     def prompt(self, ask: Ask) -> Prompt:
         """What a prefix cache compares."""
 
+    def tools(self, ask: Ask) -> list[str]:
+        """The names of the tools that are offered."""
+
     def own_turns(self, ask: Ask) -> int:
         """How many messages of the history are the model's own."""
 

@@ -10,7 +10,10 @@ stands in the body and not in a header. This module knows no socket.
 """
 
 from base64 import b64encode
+from itertools import pairwise
 from typing import Any
+
+import msgspec
 
 from .answers import answer, identity
 from .parts import (
@@ -38,6 +41,7 @@ _FINISH = {
     Finish.REFUSAL: "PROHIBITED_CONTENT",
     Finish.CONTENT_FILTER: "SAFETY",
     Finish.CONTEXT_FULL: "MAX_TOKENS",
+    Finish.CALL: "STOP",
 }
 # What cannot be told from something else here.
 _TOLD = {Finish.REFUSAL: Finish.CONTENT_FILTER, Finish.CONTEXT_FULL: Finish.LENGTH}
@@ -60,7 +64,28 @@ def objection(ask: Ask) -> Objection | None:
         if name in ask.body
     ]
     told = "".join(_part_objections(name, content) for name, content in named)
-    return Objection(told) if told else None
+    return Objection(told) if told else _call_objection(ask.body)
+
+
+def _call_objection(body: dict[str, Any]) -> Objection | None:
+    """A turn of calls is followed by as many responses; parameters are never an empty object."""
+    for at, tool in enumerate(body.get("tools", ())):
+        for n, declared in enumerate(tool["functionDeclarations"]):
+            if declared.get("parameters", {"properties": 1}).get("properties") in (None, {}):
+                where = f"* GenerateContentRequest.tools[{at}].function_declarations[{n}]"
+                told = "parameters.properties: should be non-empty for OBJECT type"
+                return Objection(f"{where}.{told}\n")
+    contents = [*body["contents"], {}]
+    for content, after in pairwise(contents):
+        answered = [one["functionResponse"]["name"] for one in _having(after, "functionResponse")]
+        if [one["functionCall"]["name"] for one in _having(content, "functionCall")] != answered:
+            told = "Please ensure that the number of function response parts is equal to the "
+            return Objection(f"{told}number of function call parts of the function call turn.")
+    return None
+
+
+def _having(content: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    return [part for part in content.get("parts", ()) if name in part]
 
 
 def _part_objections(name: str, content: dict[str, Any]) -> str:
@@ -93,6 +118,12 @@ def prompt(ask: Ask) -> Prompt:
     return Prompt(tuple(parts))
 
 
+def tools(ask: Ask) -> list[str]:
+    """The names of the tools that are offered."""
+    tools = ask.body.get("tools", ())
+    return [one["name"] for tool in tools for one in tool["functionDeclarations"]]
+
+
 def own_turns(ask: Ask) -> int:
     """How many messages of the history are the model's own."""
     return sum(content.get("role") == "model" for content in ask.body.get("contents", ()))
@@ -108,7 +139,7 @@ def _reply(ask: Ask, saying: Saying) -> dict[str, Any]:
         return _tail(ask, saying)
     thoughts = [{"text": saying.reasoning, "thought": True}] if saying.reasoning else []
     said = [] if saying.shape is Shape.NULL or not _speaks(saying) else [{"text": saying.text}]
-    parts: list[dict[str, Any]] = [*thoughts, *said]
+    parts: list[dict[str, Any]] = [*thoughts, *said, *_calls(ask, saying)]
     if saying.reasoning and saying.style is Style.SECOND:
         parts.append({"text": "", "thoughtSignature": signature(saying)})
     elif saying.reasoning:
@@ -117,8 +148,21 @@ def _reply(ask: Ask, saying: Saying) -> dict[str, Any]:
 
 
 def _speaks(saying: Saying) -> bool:
-    """Whether there is a part for the words; a model that only thought has none."""
-    return bool(saying.text) or not saying.reasoning
+    """Whether there is a part for the words; a model that only thought or called has none."""
+    return bool(saying.text) or not (saying.reasoning or saying.calls)
+
+
+def _calls(ask: Ask, saying: Saying) -> list[dict[str, Any]]:
+    """One part a call; a call without arguments may leave them out. Some have ids."""
+    parts = []
+    for at, call in enumerate(saying.calls):
+        given: dict[str, Any] = {"name": call.name}
+        if call.arguments != "{}":
+            given["args"] = msgspec.Raw(call.arguments.encode())
+        if saying.style is Style.SECOND:
+            given["id"] = f"{identity(ask)[:8]}{at}"
+        parts.append({"functionCall": given})
+    return parts
 
 
 def signature(saying: Saying) -> str:
@@ -177,9 +221,11 @@ def stream(ask: Ask, saying: Saying) -> list[Frame]:
         Frame(_event(_chunk(ask, saying, [{"text": piece}])), text=piece)
         for piece in pieces(saying.text)
     ]
-    closing: list[dict[str, Any]] = [] if saying.shape is Shape.NULL else [{"text": ""}]
+    calls = _calls(ask, saying)
+    closing = calls or ([] if saying.shape is Shape.NULL else [{"text": ""}])
     if saying.reasoning:
-        closing = [{"text": "", "thoughtSignature": signature(saying)}]
+        last = {**(calls or [{"text": ""}])[-1], "thoughtSignature": signature(saying)}
+        closing = [*calls[:-1], last]
     return [*sent, Frame(_event(_chunk(ask, saying, closing, _FINISH[saying.finish])))]
 
 
@@ -292,5 +338,6 @@ def truth(saying: Saying) -> Truth:
         reasoning=saying.reasoning,
         finish=Finish.REFUSAL if blocked else finish,
         served=saying.served,
+        calls=saying.calls,
         category=(saying.category or "PROHIBITED_CONTENT") if blocked else None,
     )

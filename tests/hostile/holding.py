@@ -29,7 +29,7 @@ from duologue.core.event import (
 from duologue.core.message import silence
 from duologue.core.provider import Delta, Finish, Provider, Usage
 from duologue.core.rebuild import rebuild
-from duologue.core.spec import ConversationSpec, Exit, Line, Participant, TurnCap
+from duologue.core.spec import ConversationSpec, Exit, ExitRule, Line, Participant, TurnCap
 from duologue.core.specfile import Asked
 from duologue.errors import DuologueError
 from duologue.providers.anthropic import Anthropic
@@ -62,6 +62,8 @@ STUBBORN = ("overloaded*6", "cut*6")
 ROWS = (*SCENARIOS, *LATE, *STUBBORN)
 
 STAND_IN = "(says nothing)"
+TOOL = Exit("[END]", ExitRule.MUTUAL, tool="end_it", description="Leave.", answer="Noted.")
+"""Ada may leave, which alone ends nothing."""
 _REFUSES_SILENCE = ("anthropic", "google")
 _HIT = 3
 _TURNS = 5
@@ -200,7 +202,7 @@ def spec(dialect: str, *, stream: bool) -> ConversationSpec:
     return ConversationSpec(
         tuple(Participant(name, model, system="Be brief.", stream=stream) for name in KEYS),
         opening=(Line("Ada", "Good evening. What have you been reading?"),),
-        ending=(Exit(), TurnCap(_TURNS)),
+        ending=(TOOL, TurnCap(_TURNS)),
         seed=7,
         stand_in=STAND_IN,
     )
@@ -356,6 +358,7 @@ def _message_faults(
         ("reasoning", done.reasoning or "", real.reasoning),
         ("finish", done.finish.value, real.finish and real.finish.value),
         ("served model", done.served, real.served),
+        ("calls", [(c.name, c.arguments) for c in done.calls], _calls(real)),
         ("usage", done.usage, usage(dialect, body(attempt.exchange.reply.steps))),
     )
     for name, recorded, happened in pairs:
@@ -367,6 +370,10 @@ def _message_faults(
     silent_s = reply.late_s + sum(s.seconds for s in reply.steps if isinstance(s, Pause))
     if (done.seconds or 0.0) < silent_s:
         yield f"it took more than {silent_s:g} s, and {done.seconds} s is recorded"
+
+
+def _calls(real: Truth) -> list[tuple[str, str]]:
+    return [(call.name, call.arguments) for call in real.calls]
 
 
 def _short(value: object) -> str:
@@ -434,12 +441,16 @@ def _view_faults(held: Held, attempts: Sequence[Heard]) -> Iterator[str]:
         return
     later = [a for a in attempts if a.started.turn > _HIT]
     silent = silence(hit.outcome.message.text) is not None
-    substituted = silent and held.dialect in _REFUSES_SILENCE
+    called = [call for call in hit.outcome.calls if call.name == TOOL.tool]
     for attempt in later:
+        own = attempt.started.participant == "Ada"
+        substituted = silent and held.dialect in _REFUSES_SILENCE and not (own and called)
         edits = [edit for edit in attempt.started.edits if edit.what == "stand_in"]
         stands = STAND_IN.encode() in attempt.exchange.body
         if bool(edits) != substituted or stands != substituted:
             yield f"message {attempt.started.turn}: the stand-in for silence is wrong: {edits}"
+        if (str(TOOL.answer).encode() in attempt.exchange.body) != (own and bool(called)):
+            yield f"message {attempt.started.turn}: the answer to Ada's call is wrong"
     yield from _reasoning_faults(held, hit.outcome, later)
 
 

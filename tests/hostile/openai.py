@@ -24,6 +24,7 @@ from .parts import (
     Shape,
     Style,
     Truth,
+    crumbs,
     json,
     pieces,
 )
@@ -38,6 +39,7 @@ _FINISH = {
     Finish.REFUSAL: "stop",
     Finish.CONTENT_FILTER: "content_filter",
     Finish.CONTEXT_FULL: "length",
+    Finish.CALL: "tool_calls",
 }
 # Providers that refuse an assistant's silence in the history, by path or by model.
 _STRICT = re.compile(r"moonshot|kimi")
@@ -54,7 +56,26 @@ def objection(ask: Ask) -> Objection | None:
     if not messages:
         return Objection(_EMPTY_ARRAY, "messages", "empty_array")
     found = (_message_objection(ask, at, message) for at, message in enumerate(messages))
-    return next(filter(None, found), None) or _parameter_objection(ask)
+    return next(filter(None, found), None) or _call_objection(ask) or _parameter_objection(ask)
+
+
+def _call_objection(ask: Ask) -> Objection | None:
+    """Each call is answered at once, by its id; Mistral then wants the assistant to speak."""
+    messages = ask.body["messages"]
+    for at, message in enumerate(messages):
+        wanted = [call["id"] for call in message.get("tool_calls", ())]
+        after = messages[at + 1 : at + 1 + len(wanted)]
+        if [answer.get("tool_call_id") for answer in after] != wanted:
+            told = "An assistant message with 'tool_calls' must be followed by tool messages "
+            return Objection(f"{told}responding to each 'tool_call_id'.", f"messages.[{at}].role")
+        called = message.get("tool_calls") or message.get("role") == "tool"
+        if called and ask.provider == "mistral" and "user" in map(_role, messages[at + 1 : at + 2]):
+            return Objection("Unexpected role 'user' after role 'tool'", code="3230")
+    return None
+
+
+def _role(message: dict[str, Any]) -> object:
+    return message.get("role")
 
 
 _MISSING = "missing_required_parameter"
@@ -103,6 +124,11 @@ def _part(message: dict[str, Any]) -> str:
     return f"{message.get('role')}\0{content if isinstance(content, str) else json(content)!r}"
 
 
+def tools(ask: Ask) -> list[str]:
+    """The names of the tools that are offered."""
+    return [one["function"]["name"] for one in ask.body.get("tools", ())]
+
+
 def own_turns(ask: Ask) -> int:
     """How many messages of the history are the model's own."""
     return sum(message.get("role") == "assistant" for message in ask.body.get("messages", ()))
@@ -112,7 +138,12 @@ def whole(ask: Ask, saying: Saying) -> bytes:
     """The body of a reply that is not streamed."""
     choice = {
         "index": 0,
-        "message": {"role": "assistant", **_content(saying), **_reasoning(saying)},
+        "message": {
+            "role": "assistant",
+            **_content(saying),
+            **_reasoning(saying),
+            **_calls(ask, saying),
+        },
         "logprobs": None,
         "finish_reason": _FINISH[saying.finish],
     }
@@ -121,11 +152,45 @@ def whole(ask: Ask, saying: Saying) -> bytes:
     return json({**head, "choices": choices, "usage": _usage(saying)})
 
 
+def _calls(ask: Ask, saying: Saying) -> dict[str, Any]:
+    """The calls of a whole reply."""
+    if not saying.calls:
+        return {}
+    calls = [
+        {"id": _call_id(ask, at), "type": "function", "function": {
+            "name": call.name, "arguments": call.arguments}}
+        for at, call in enumerate(saying.calls)
+    ]  # fmt: skip
+    return {"tool_calls": calls}
+
+
+def _call_id(ask: Ask, at: int) -> str:
+    return f"call_{identity(ask)[:12]}{at}"
+
+
+def _call_deltas(ask: Ask, saying: Saying) -> list[dict[str, Any]]:
+    """Calls in crumbs; in the second style each crumb says again whose it is."""
+    deltas: list[dict[str, Any]] = []
+    for at, call in enumerate(saying.calls):
+        named = {"id": _call_id(ask, at), "type": "function"}
+        first = {**named, "function": {"name": call.name, "arguments": ""}}
+        again: dict[str, Any] = {}
+        if saying.style is Style.SECOND:
+            again = {**named, "function": {"name": call.name}}
+        deltas.append({"index": at, **first})
+        deltas += [
+            {"index": at, **again, "function": {**again.get("function", {}), "arguments": crumb}}
+            for crumb in crumbs(call.arguments)
+        ]
+    return deltas
+
+
 def _content(saying: Saying) -> dict[str, Any]:
     """A refusal stands in its own place, and then there is no content."""
     if saying.finish is Finish.REFUSAL:
         return {"content": None, "refusal": saying.text}
-    return {"content": None if saying.shape is Shape.NULL else saying.text, "refusal": None}
+    null = saying.shape is Shape.NULL or (saying.calls and not saying.text)
+    return {"content": None if null else saying.text, "refusal": None}
 
 
 def _reasoning(saying: Saying) -> dict[str, Any]:
@@ -150,6 +215,9 @@ def stream(ask: Ask, saying: Saying) -> list[Frame]:
     place = "refusal" if saying.finish is Finish.REFUSAL else "content"
     sent += [
         Frame(_chunk(ask, saying, {place: piece}), text=piece) for piece in pieces(saying.text)
+    ]
+    sent += [
+        Frame(_chunk(ask, saying, {"tool_calls": [delta]})) for delta in _call_deltas(ask, saying)
     ]
     if saying.shape is Shape.NOTHING:
         sent = []
@@ -339,4 +407,5 @@ def truth(saying: Saying) -> Truth:
         reasoning=saying.reasoning,
         finish=Finish.LENGTH if full else saying.finish,
         served=saying.served,
+        calls=saying.calls,
     )

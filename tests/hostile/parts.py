@@ -6,6 +6,7 @@ This module knows no dialect, no scenario and no socket.
 import re
 from collections.abc import Iterable
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ class Finish(StrEnum):
     REFUSAL = "refusal"
     CONTENT_FILTER = "content_filter"
     CONTEXT_FULL = "context_full"
+    CALL = "call"
 
 
 class Shape(StrEnum):
@@ -130,6 +132,13 @@ class Prompt(msgspec.Struct, frozen=True):
     marks: tuple[int, ...] | None = None
 
 
+class Calling(msgspec.Struct, frozen=True):
+    """A call of a tool: its name, and an object as compact JSON."""
+
+    name: str
+    arguments: str = "{}"
+
+
 class Saying(msgspec.Struct, frozen=True):
     """What a model says, before a dialect spells it."""
 
@@ -141,6 +150,7 @@ class Saying(msgspec.Struct, frozen=True):
     category: str | None = None
     served: str = ""
     tokens: Tokens = Tokens()
+    calls: tuple[Calling, ...] = ()
 
 
 class Truth(msgspec.Struct, frozen=True):
@@ -155,6 +165,7 @@ class Truth(msgspec.Struct, frozen=True):
         served: the model that the reply names.
         wait_s: how long the client was told to wait, in seconds.
         category: a refusal's category, where the dialect has one.
+        calls: the tools that were called.
     """
 
     boundary: str | None = None
@@ -164,6 +175,7 @@ class Truth(msgspec.Struct, frozen=True):
     served: str = ""
     wait_s: float | None = None
     category: str | None = None
+    calls: tuple[Calling, ...] = ()
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -240,6 +252,12 @@ def pieces(text: str) -> list[str]:
     if len(text) > _LONG:
         return [text[at : at + _PIECE] for at in range(0, len(text), _PIECE)]
     return re.findall(r"\s*\S+|\s+\Z", text)
+
+
+def crumbs(text: str) -> list[str]:
+    """``text`` in pieces of one, two and three characters, which cut words, escapes and numbers."""
+    cuts = [sum((1, 2, 3)[at % 3] for at in range(n)) for n in range(len(text) + 1)]
+    return [text[a:b] for a, b in pairwise(cuts) if text[a:b]]
 
 
 def count(text: str) -> int:

@@ -122,7 +122,7 @@ def google_said(got: Got, *, stream: bool) -> tuple[str, str]:
     replies = got.events() if stream else [got.json()]
     candidates = [c for reply in replies for c in reply.get("candidates", [])]
     parts = [part for c in candidates for part in c["content"].get("parts", [])]
-    text = "".join(part["text"] for part in parts if not part.get("thought"))
+    text = "".join(part.get("text", "") for part in parts if not part.get("thought"))
     return text, "".join(part["text"] for part in parts if part.get("thought"))
 
 

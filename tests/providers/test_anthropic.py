@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.core.provider import Completion, Delta, Finish, Seat, Usage
+from duologue.core.provider import Completion, Delta, Finish, Seat, ToolCall, Usage
 from duologue.core.request import Heard, Role
 from duologue.core.wire import encode
 from duologue.errors import (
@@ -135,7 +135,7 @@ def test_tokens_are_not_guessed() -> None:
         ("refusal", Finish.REFUSAL),
         ("model_context_window_exceeded", Finish.CONTEXT_FULL),
         ("pause_turn", Finish.UNKNOWN),
-        ("tool_use", Finish.UNKNOWN),
+        ("tool_use", Finish.CALL),
         ("something new", Finish.UNKNOWN),
     ],
 )
@@ -214,7 +214,7 @@ def test_two_thoughts_are_told_apart() -> None:
 
 
 def test_what_is_neither_words_nor_thoughts_is_named() -> None:
-    tool = {"type": "tool_use", "name": "x", "input": {}, "text": 1}
+    tool = {"type": "server_tool_use", "name": "x", "input": {}, "text": 1}
     one = reply(
         start(),
         begins(0, tool),
@@ -226,7 +226,68 @@ def test_what_is_neither_words_nor_thoughts_is_named() -> None:
         *end("tool_use"),
     )
     assert one.text == "ho"
-    assert one.detail == "beside the words it sent tool_use, citations_delta, new_event"
+    assert one.detail == "beside the words it sent server_tool_use, citations_delta, new_event"
+
+
+CALL = {"type": "tool_use", "id": "toolu_1", "name": "leave", "input": {}}
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1))
+def test_a_call_is_assembled_from_its_pieces_to_the_character(pieces: list[str]) -> None:
+    crumbs = ("", *pieces, "")
+    one = reply(
+        start(),
+        *text(0, "Good", "bye."),
+        begins(1, CALL),
+        *(more(1, "input_json_delta", partial_json=crumb) for crumb in crumbs),
+        event("content_block_stop", index=1),
+        *end("tool_use"),
+    )
+    assert (one.text, one.finish, one.finish_raw) == ("Goodbye.", Finish.CALL, "tool_use")
+    assert one.calls == (ToolCall("leave", "".join(pieces), "toolu_1"),)
+    assert (one.detail, one.blocks) == (None, ())
+
+
+def test_a_call_without_words_is_an_empty_text() -> None:
+    called = CALL | {"input": {"why": "né", "n": [1]}}
+    one = whole(content=[THINKING | {"signature": "s"}, called], stop_reason="tool_use")
+    assert (one.text, one.finish) == ("", Finish.CALL)
+    assert one.calls == (ToolCall("leave", '{"why":"né","n":[1]}', "toolu_1"),)
+    assert [block["type"] for block in one.blocks] == ["thinking"]
+
+
+def test_calls_that_go_on_in_turn_are_told_apart_and_none_is_hidden() -> None:
+    other = CALL | {"id": None, "name": "never_offered"}
+    one = reply(
+        start(),
+        begins(0, CALL),
+        begins(1, other),
+        more(1, "input_json_delta", partial_json="[1"),
+        more(0, "input_json_delta", partial_json='{"a":'),
+        more(0, "text_delta", text="?"),
+        more(0, "input_json_delta", partial_json="2}"),
+        *end("end_turn"),
+    )
+    assert one.calls == (ToolCall("leave", '{"a":2}', "toolu_1"), ToolCall("never_offered", "[1"))
+    assert (one.finish, one.finish_raw) == (Finish.CALL, "end_turn")
+    assert one.detail == "beside the words it sent text_delta"
+
+
+def test_a_stream_that_breaks_off_in_a_call_says_what_was_called() -> None:
+    reader, _ = told(start(), begins(0, CALL), more(0, "input_json_delta", partial_json='{"a'))
+    with pytest.raises(BrokenStreamError, match=r"while it called .*leave.*\{\"a'"):
+        reader.completion()
+
+
+@pytest.mark.parametrize("wrong", [{"name": None}, {"name": 7}])
+def test_a_call_that_names_no_tool_is_malformed(wrong: dict[str, Any]) -> None:
+    with pytest.raises(MalformedReplyError, match="does not name its tool"):
+        told(start(), begins(0, CALL | wrong))
+
+
+def test_a_piece_of_a_call_that_is_no_text_is_malformed() -> None:
+    with pytest.raises(MalformedReplyError, match="partial_json is not a text but None"):
+        told(start(), begins(0, CALL), more(0, "input_json_delta", partial_json=None))
 
 
 def test_words_that_come_with_a_blocks_start_count() -> None:

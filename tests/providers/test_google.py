@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.core.provider import Completion, Delta, Finish, Seat, Usage
+from duologue.core.provider import Completion, Delta, Finish, Seat, ToolCall, Usage
 from duologue.core.request import Heard, Role
 from duologue.core.wire import encode
 from duologue.errors import (
@@ -226,9 +226,57 @@ def test_signed_parts_are_kept_as_they_came_with_the_words_around_them() -> None
 
 
 def test_what_is_neither_words_nor_thoughts_is_named() -> None:
-    call = {"functionCall": {"name": "x"}}
-    one = reply(chunk(call, {"text": "a"}, {"inlineData": {}, "text": "b"}, finish="STOP"))
-    assert (one.text, one.detail) == ("ab", "beside the words it sent functionCall, inlineData")
+    code = {"executableCode": {"code": "1"}}
+    one = reply(chunk(code, {"text": "a"}, {"inlineData": {}, "text": "b"}, finish="STOP"))
+    assert (one.text, one.detail) == ("ab", "beside the words it sent executableCode, inlineData")
+
+
+CALL = {"functionCall": {"name": "leave", "args": {"why": "né", "n": [1, 2.5]}, "id": "i"}}
+
+
+def test_calls_are_kept_in_order_with_their_arguments_and_none_is_hidden() -> None:
+    other = {"functionCall": {"name": "never_offered"}}
+    for one in (
+        reply(chunk({"text": "Bye"}), chunk({"text": "."}, CALL), chunk(other, finish="STOP")),
+        whole(chunk({"text": "Bye."}, CALL, other, finish="STOP")),
+    ):
+        assert (one.text, one.finish, one.finish_raw) == ("Bye.", Finish.CALL, "STOP")
+        assert one.calls == (
+            ToolCall("leave", '{"why":"né","n":[1,2.5]}', "i"),
+            ToolCall("never_offered"),
+        )
+        assert (one.detail, one.blocks) == (None, ())
+
+
+def test_a_call_without_words_is_an_empty_text() -> None:
+    one = whole(chunk(CALL, finish="STOP"))
+    assert (one.text, one.finish, len(one.calls)) == ("", Finish.CALL, 1)
+
+
+def test_a_signed_call_is_kept_as_it_came_with_those_beside_it() -> None:
+    signed, beside = {**CALL, "thoughtSignature": "c2ln"}, {"functionCall": {"name": "leave"}}
+    one = reply(chunk({"text": "Bye."}), chunk(signed, beside), chunk(finish="STOP"))
+    assert one.blocks == ({"text": "Bye."}, signed, beside)
+    assert [call.name for call in one.calls] == ["leave", "leave"]
+
+
+def test_a_call_that_was_filtered_or_cut_is_not_called_a_call() -> None:
+    assert whole(chunk(CALL, finish="MAX_TOKENS")).finish is Finish.LENGTH
+    assert whole(chunk(CALL, finish="MALFORMED_FUNCTION_CALL")).finish is Finish.UNKNOWN
+
+
+def test_a_stream_that_breaks_off_after_a_call_says_what_was_called() -> None:
+    error = failed(chunk(CALL))
+    assert isinstance(error, BrokenStreamError)
+    assert "while it called" in error.detail
+    assert "leave" in error.detail
+
+
+@pytest.mark.parametrize("wrong", [{}, {"name": 7}, {"name": "x", "args": [1]}, "x"])
+def test_a_call_that_cannot_be_understood_is_malformed(wrong: Any) -> None:
+    error = failed(chunk({"text": "a"}, {"functionCall": wrong}, finish="STOP"))
+    assert isinstance(error, MalformedReplyError)
+    assert error.partial == "a"
 
 
 def test_a_second_candidate_is_refused() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.core.provider import Completion, Delta, Finish, Seat, Usage
+from duologue.core.provider import Completion, Delta, Finish, Seat, ToolCall, Usage
 from duologue.errors import (
     AuthenticationError,
     BrokenStreamError,
@@ -130,7 +130,7 @@ FINISHES = [
     ("content_filter", Finish.CONTENT_FILTER),
     ("refusal", Finish.REFUSAL),
     ("context_length_exceeded", Finish.CONTEXT_FULL),
-    ("tool_calls", Finish.UNKNOWN),
+    ("tool_calls", Finish.CALL),
     (None, Finish.UNKNOWN),
 ]
 
@@ -204,10 +204,131 @@ def test_content_in_parts_is_joined_and_what_is_no_text_is_told() -> None:
     assert (reply.text, reply.detail) == ("a", f"beside the words it sent {json.dumps([part])}")
 
 
-def test_tools_that_were_called_are_told() -> None:
-    reply = whole({"content": None, "tool_calls": [{"id": "1"}]}, "tool_calls")
-    assert reply.finish is Finish.UNKNOWN
-    assert reply.detail == 'beside the words it sent [[{"id": "1"}]]'
+def piece(arguments: Any = None, **fields: Any) -> dict[str, Any]:
+    """One piece of a call; ``name`` stands in its function."""
+    called = {"arguments": arguments} if arguments is not None else {}
+    if "name" in fields:
+        called["name"] = fields.pop("name")
+    return {"tool_calls": [{**fields, "function": called}]}
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1)))
+def test_a_call_is_assembled_from_its_pieces_to_the_character(pieces: list[str]) -> None:
+    reply = said(
+        chunk({"content": "Good"}),
+        chunk({"content": "bye."}),
+        chunk(piece("", index=0, id="c1", type="function", name="leave")),
+        *(chunk(piece(crumb, index=0)) for crumb in pieces),
+        chunk({}, "tool_calls"),
+        DONE,
+    )
+    assert (reply.text, reply.finish, reply.detail) == ("Goodbye.", Finish.CALL, None)
+    assert reply.calls == (ToolCall("leave", "".join(pieces), "c1"),)
+
+
+def test_a_call_without_words_is_an_empty_text() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "leave", "arguments": "{}"}}
+    reply = whole({"content": None, "tool_calls": [call]}, "tool_calls")
+    assert (reply.text, reply.calls) == ("", (ToolCall("leave", "{}", "c1"),))
+    assert (reply.finish, reply.finish_raw, reply.detail) == (Finish.CALL, "tool_calls", None)
+
+
+PIECES = {
+    "by their index, interleaved": (
+        [
+            piece("", index=0, id="a", name="leave"),
+            piece("", index=1, id="b", name="other"),
+            piece("1", index=0),
+            piece("2", index=1),
+        ],
+        [("leave", "1", "a"), ("other", "2", "b")],
+    ),
+    "where each piece says all again": (
+        [piece(crumb, index=0, id="a", name="leave") for crumb in '{"a'],
+        [("leave", '{"a', "a")],
+    ),
+    "where a name comes in two": (
+        [piece(index=0, id="a", name="le"), piece("{}", index=0, name="ave")],
+        [("leave", "{}", "a")],
+    ),
+    "where one index stands for several": (
+        [piece("1", index=0, id="a", name="leave"), piece("2", index=0, id="b", name="leave")],
+        [("leave", "1", "a"), ("leave", "2", "b")],
+    ),
+    "where the id comes late": (
+        [piece("1", index=0, name="leave"), piece("2", index=0, id="a")],
+        [("leave", "12", "a")],
+    ),
+    "without any index": (
+        [
+            piece("1", id="a", name="leave"),
+            piece("2"),
+            piece("3", id="b", name="leave"),
+            piece("4", id="b"),
+        ],
+        [("leave", "12", "a"), ("leave", "34", "b")],
+    ),
+    "without index and id": (
+        [piece("1", name="leave"), piece("2"), piece("3", name="leave")],
+        [("leave", "12", None), ("leave", "3", None)],
+    ),
+    "with arguments that are an object": (
+        [piece({"a": ["né", 1]}, index=0, name="leave")],
+        [("leave", '{"a":["né",1]}', None)],
+    ),
+    "without arguments": ([piece(index=0, id="a", name="leave")], [("leave", "", "a")]),
+}
+
+
+@pytest.mark.parametrize("form", PIECES)
+def test_calls_are_told_apart(form: str) -> None:
+    pieces, calls = PIECES[form]
+    reply = said(*map(chunk, pieces), chunk({}, "stop"))
+    assert [(call.name, call.arguments, call.id) for call in reply.calls] == calls
+    assert (reply.finish, reply.finish_raw, reply.detail) == (Finish.CALL, "stop", None)
+
+
+def test_calls_of_a_whole_reply_are_never_run_together() -> None:
+    calls = [{"index": 0, "function": {"name": "leave", "arguments": "1"}}] * 2
+    assert len(whole({"content": "a", "tool_calls": calls}).calls) == 2
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"id": "1"}, "x", {"function": "x"}, {"type": "custom", "custom": {"name": "x"}}]
+)
+def test_what_has_not_the_form_of_a_call_is_told(wrong: Any) -> None:
+    for reply in (
+        whole({"content": "a", "tool_calls": [wrong]}),
+        said(chunk({"content": "a", "tool_calls": [wrong]}), chunk({}, "stop")),
+    ):
+        assert (reply.calls, reply.finish) == ((), Finish.STOP)
+        assert reply.detail == f"beside the words it sent {json.dumps([wrong])}"
+    assert whole({"content": "a", "tool_calls": {"a": 1}}).detail == (
+        'beside the words it sent [{"a": 1}]'
+    )
+    assert whole({"content": "a", "function_call": {"name": "x"}}).detail == (
+        'beside the words it sent [{"name": "x"}]'
+    )
+
+
+def test_a_call_that_was_cut_is_kept_and_not_called_a_call() -> None:
+    reply = said(chunk(piece('{"a', index=0, name="leave")), chunk({}, "length"))
+    assert (reply.finish, reply.calls) == (Finish.LENGTH, (ToolCall("leave", '{"a'),))
+
+
+def test_a_stream_that_breaks_off_in_a_call_says_what_was_called() -> None:
+    with pytest.raises(BrokenStreamError, match=r"while it called .*leave.*\{\"a'"):
+        streamed(chunk(piece('{"a', index=0, name="leave")))
+
+
+def test_reasoning_that_only_calls_want_back_is_a_block_beside_a_call() -> None:
+    seat = Seat(
+        "moonshot", "m", "openai", {"quirks": {"reasoning_with_calls": "reasoning_content"}}
+    )
+    thought = chunk({"reasoning_content": "Hm."})
+    assert said(thought, chunk({"content": "a"}, "stop"), seat=seat).blocks == ()
+    reply = said(thought, chunk(piece("{}", index=0, name="leave"), "tool_calls"), seat=seat)
+    assert reply.blocks == ({"field": "reasoning_content", "value": "Hm."},)
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])

@@ -15,7 +15,7 @@ from duologue.core.wire import digest
 from duologue.errors import OverloadError, ProviderError, RateLimitError, ReplayError
 from duologue.providers.replay import Replay
 from duologue.replaying import replay
-from strategies import Cast, casts, hold, pair, scripted
+from strategies import EYES, Cast, casts, hold, pair, scripted
 
 SPEC = pair(TurnCap(4), opening=(Line("Ada", " "),), told="Talk.", seed=3)
 WHOLE = hold(SPEC, scripted(Ada=["a b"], Ben=["b", ""]))
@@ -99,7 +99,7 @@ def test_the_same_bytes_are_answered_in_the_order_of_their_outcomes() -> None:
         vars(provider)["seat"] = seat
     failed = hold(spec, down, [same])
     events = [same, *failed, *hold(spec, up, [same, *failed])]
-    assert asyncio.run(replay(events, seen)) == len(events)
+    assert asyncio.run(replay(events, seen, detectors=EYES)) == len(events)
     providers = stand_ins(events)
     assert [*hold(spec, providers, [same]), *hold(spec, providers, [same, *failed])] == events[1:]
 
@@ -114,12 +114,12 @@ def test_a_conversation_with_interruptions_and_retries_is_replayed_whole(
     asked = any(type(event).__name__ == "TurnStarted" for event in events)
     if not asked:
         with pytest.raises(ReplayError, match="nothing to replay"):
-            asyncio.run(replay(events, seen))
+            asyncio.run(replay(events, seen, detectors=EYES))
         return
     interrupted = sum(
         type(one).__name__ == type(two).__name__ == "TurnStarted" for one, two in pairwise(events)
     )
-    assert asyncio.run(replay(events, seen)) == len(events) - interrupted
+    assert asyncio.run(replay(events, seen, detectors=EYES)) == len(events) - interrupted
 
 
 def answer(provider: Replay, body: bytes) -> list[Item]:

@@ -4,10 +4,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from duologue.core.provider import Call, Completion, Delta, Finish
+from duologue.core.provider import Call, Completion, Delta, Finish, ToolCall
 from duologue.core.spec import TurnCap
 from duologue.core.state import fold
+from duologue.core.wire.tools import takes_tools
 from duologue.errors import ConfigurationError, OverloadError, ProviderError
 from duologue.providers.scripted import Reply, Scripted, load
 from strategies import hold, pair, scripted, texts
@@ -45,6 +47,36 @@ def test_a_reply_may_think_first_and_stop_for_a_reason() -> None:
         Delta("b"),
         Completion("a b", Finish.LENGTH, served="m", reasoning="hm"),
     ]
+
+
+BYE = Reply("Bye.", calls=(ToolCall("leave"), ToolCall("nuke", "[1]", "i")))
+
+
+def test_a_script_may_call_tools_and_then_it_takes_them() -> None:
+    provider = Scripted([BYE, replace(BYE, finish=Finish.LENGTH)], "m")
+    assert said(provider, 0)[-1] == Completion(
+        "Bye.", Finish.CALL, served="m", calls=(ToolCall("leave"), ToolCall("nuke", "[1]", "i"))
+    )
+    assert takes_tools(provider.seat)
+    cut = said(provider, 1)[-1]
+    assert isinstance(cut, Completion)
+    assert (cut.finish, cut.calls) == (Finish.LENGTH, BYE.calls)
+    assert not takes_tools(Scripted(["Bye."]).seat)
+
+
+def test_a_call_may_stand_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"text": "", "calls": [{"name": "leave"}]}')
+    reply = said(load(file), 0)[-1]
+    assert isinstance(reply, Completion)
+    assert (reply.text, reply.calls) == ("", (ToolCall("leave"),))
+
+
+def test_a_script_without_calls_is_the_same_model_as_before_there_were_calls() -> None:
+    provider = Scripted(["a", Reply("b", Finish.LENGTH, "x"), OverloadError("busy")])
+    assert provider.seat.settings == {"script": "0341da858d30b3322fc1acafb0dbd6c3"}
+    other = Scripted(["a", Reply("b", Finish.LENGTH, "x", BYE.calls), OverloadError("busy")])
+    assert other.seat.settings["script"] != provider.seat.settings["script"]
 
 
 def test_an_error_in_the_script_is_raised_in_its_turn() -> None:

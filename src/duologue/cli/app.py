@@ -19,7 +19,19 @@ from typing import Annotated
 
 import typer
 
-from duologue.cli import branch, export, listing, models, replay, resume, run, show, tail, verify
+from duologue.cli import (
+    branch,
+    endings,
+    export,
+    listing,
+    models,
+    replay,
+    resume,
+    run,
+    show,
+    tail,
+    verify,
+)
 from duologue.cli import import_ as importing
 from duologue.errors import DuologueError, StoreError
 from duologue.store.library import Library
@@ -87,6 +99,7 @@ for verb, name in (
     (resume.resume, "resume"),
     (branch.branch, "branch"),
     (replay.replay, "replay"),
+    (endings.endings, "endings"),
     (verify.verify, "verify"),
     (export.export, "export"),
     (importing.import_, "import"),

@@ -15,10 +15,11 @@ import msgspec
 import typer
 from msgspec.structs import replace
 
+from duologue.core.policies import USUAL, governed, reworded
 from duologue.core.spec import (
     Budget,
     ConversationSpec,
-    Exit,
+    Ending,
     Line,
     Order,
     Participant,
@@ -26,8 +27,8 @@ from duologue.core.spec import (
     Sampling,
     Sequence,
     Shuffled,
-    SilenceCap,
     TurnCap,
+    capped,
     check,
 )
 from duologue.core.specfile import Asked, read
@@ -37,11 +38,9 @@ from duologue.providers.registry import split
 LETTERS = "abcdefgh"
 TURNS = 24
 LIMIT = 160
-SENTINEL = "[END]"
-TOLD = (
-    f"You may end this conversation at any time by writing {SENTINEL} on a line of its own. "
-    "It will be honoured."
-)
+UNTOLD = "none"
+"""What a person types to have nothing told; no words begin so."""
+
 _LIKE_A_FILE = re.compile(r"\S+\.[A-Za-z]{2,4}")
 _SEED_BITS = 31
 _FEWEST = 2
@@ -65,7 +64,9 @@ class Options(msgspec.Struct, frozen=True):
     budget_tokens: int | None = None
     budget_minutes: float | None = None
     stream: bool = True
-    pure: bool = False
+    ending: tuple[str, ...] = ()
+    told: str | None = None
+    sentinel: str | None = None
     name: str | None = None
 
 
@@ -83,9 +84,7 @@ def assemble(options: Options, folder: Path) -> Asked:
     spec = asked.spec
     spec = replace(spec, participants=_participants(spec, options, folder))
     spec = _opened(spec, options, folder)
-    spec = replace(spec, order=_order(spec, options), ending=_ending(spec, options))
-    if options.pure:
-        spec = replace(spec, told=None)
+    spec = _ended(replace(spec, order=_order(spec, options)), options, folder)
     if options.seed is not None or spec.seed is None:
         drawn = secrets.randbits(_SEED_BITS) if options.seed is None else options.seed
         spec = replace(spec, seed=drawn)
@@ -160,9 +159,7 @@ def _room(options: Options) -> ConversationSpec:
         )
     names = _names([model for _, model in models])
     seats = tuple(_guest(name, model) for name, (_, model) in zip(names, models, strict=True))
-    return ConversationSpec(
-        seats, ending=(TurnCap(TURNS), Exit(SENTINEL), SilenceCap(len(seats))), told=TOLD
-    )
+    return governed(ConversationSpec(seats, ending=(TurnCap(TURNS),)), USUAL)
 
 
 def _guest(name: str, model: str) -> Participant:
@@ -275,14 +272,26 @@ def _order(spec: ConversationSpec, options: Options) -> Order:
     return Sequence(tuple(name.strip() for name in options.order.split(",")))
 
 
-def _ending(spec: ConversationSpec, options: Options) -> tuple[Any, ...]:
-    """The rules that were typed, or the spec's own."""
-    cap = next(rule for rule in spec.ending if isinstance(rule, TurnCap))
-    cap = cap if options.turns is None else TurnCap(options.turns)
-    kept = () if options.pure else tuple(r for r in spec.ending if not isinstance(r, TurnCap))
+def _ended(spec: ConversationSpec, options: Options, folder: Path) -> ConversationSpec:
+    """The spec with the endings that were typed, and what is told of them, in the typed words."""
+    ruled = governed(spec, options.ending) if options.ending else spec
+    if options.sentinel is not None:
+        ruled = reworded(ruled, options.sentinel)
+    if options.told is not None:
+        untold = options.told == UNTOLD
+        ruled = replace(ruled, told=None if untold else _words(options.told, folder))
+    return replace(ruled, ending=_limited(spec, ruled.ending, options))
+
+
+def _limited(
+    spec: ConversationSpec, rules: tuple[Ending, ...], options: Options
+) -> tuple[Ending, ...]:
+    """The rules with the cap and the budget that were typed."""
+    if options.turns is not None:
+        rules = capped(rules, options.turns)
     if budget := _budget(spec, options):
-        kept = (*(rule for rule in kept if not isinstance(rule, Budget)), budget)
-    return (cap, *kept)
+        rules = (*(rule for rule in rules if not isinstance(rule, Budget)), budget)
+    return rules
 
 
 def _budget(spec: ConversationSpec, options: Options) -> Budget | None:

@@ -30,6 +30,14 @@ def complete_model(incomplete: str) -> list[tuple[str, str]]:
     return [offer for offer in offers if offer[0].startswith(incomplete)]
 
 
+def complete_policy(incomplete: str) -> list[tuple[str, str]]:
+    """Ending policies, and what each is."""
+    from duologue.core.policies import POLICIES
+
+    offers = [(name, policy.about) for name, policy in POLICIES.items()]
+    return [offer for offer in offers if offer[0].startswith(incomplete)]
+
+
 def complete_id(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Ids of the library's conversations, and who speaks in them."""
     from duologue.store.library import Library

@@ -33,12 +33,13 @@ from duologue.core.event import (
     ParticipantLeft,
     Record,
     TurnCompleted,
+    TurnPassed,
     TurnStarted,
 )
 from duologue.core.provider import Delta
-from duologue.core.spec import TurnCap
+from duologue.core.spec import bound
 from duologue.core.state import State, apply
-from duologue.core.transcript import Spoken, marks, reset_mark, seated
+from duologue.core.transcript import Spoken, left_mark, marks, passed_mark, reset_mark, seated
 from duologue.errors import DuologueError
 from duologue.store.library import Library, default_path
 
@@ -315,8 +316,9 @@ class Watcher:
             case ContextReset():
                 self._print(screen.badge("reset", reset_mark(event).text))
             case ParticipantLeft():
-                text = f"exit: {event.participant} left with {event.sentinel}"
-                self._print(screen.badge("exit", text))
+                self._print(screen.badge("exit", left_mark(event).text))
+            case TurnPassed():
+                self._print(screen.badge("pass", passed_mark(event).text))
             case _:
                 pass
 
@@ -408,5 +410,4 @@ class Watcher:
 
     def _cap(self) -> int | None:
         """At how many messages the conversation will end at the latest."""
-        rules = self._state.begun().spec.ending
-        return min((rule.turns for rule in rules if isinstance(rule, TurnCap)), default=None)
+        return bound(self._state.begun().spec.ending)

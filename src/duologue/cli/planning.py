@@ -102,9 +102,9 @@ def _range(low: Share, high: Share) -> str:
 
 def _bounds(spec: ConversationSpec, total: Share) -> Iterator[str]:
     """What a declared budget means for the estimate."""
-    from duologue.core.spec import Budget
+    from duologue.core.spec import Budget, leaves
 
-    for rule in spec.ending:
+    for rule in leaves(spec.ending):
         if not isinstance(rule, Budget):
             continue
         if rule.usd is not None and total.usd is None:

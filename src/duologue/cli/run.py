@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from duologue.cli.asking import LETTERS, Options, assemble
-from duologue.cli.completing import complete_model
+from duologue.cli.completing import complete_model, complete_policy
 from duologue.cli.holding import Showing, hold
+from duologue.errors import ConfigurationError
 
 _SHOWN = 3
 _PANEL = "Seats (-a, -b, -c … -h)"
@@ -139,14 +140,34 @@ def run(
     stream: Annotated[
         bool, typer.Option("--stream/--no-stream", help="Hosted replies piece by piece, or whole.")
     ] = True,
+    ending: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="POLICY",
+            help="How it may end besides the cap: pure, exit, mutual, unanimous, last-word, alone, "
+            "phrase, tool, pass, silence, detector.",
+            autocompletion=complete_policy,
+            show_default="exit and silence, if you name models",
+        ),
+    ] = None,
+    told: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT|none", help="What everybody is told; a policy has its words."),
+    ] = None,
+    sentinel: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="The line of its own by which a participant leaves."),
+    ] = None,
     pure: Annotated[
-        bool, typer.Option("--pure", help="Tell the models nothing; end only at the cap.")
+        bool, typer.Option("--pure", help="The same as --ending pure: told nothing, only the cap.")
     ] = False,
     name: Annotated[str | None, typer.Option(help="The run's name.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the id.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the log's lines.")] = False,
 ) -> None:
     """Hold a conversation: two small local models, or whatever you say."""
+    if pure and ending:
+        raise ConfigurationError("--pure is --ending pure: leave out one of them")
     options = Options(
         file=file,
         seats=seats,
@@ -163,7 +184,9 @@ def run(
         budget_tokens=budget_tokens,
         budget_minutes=budget_minutes,
         stream=stream,
-        pure=pure,
+        ending=("pure",) if pure else tuple(ending or ()),
+        told=told,
+        sentinel=sentinel,
         name=name,
     )
     asked = assemble(options, Path.cwd())

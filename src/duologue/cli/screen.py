@@ -22,6 +22,8 @@ from rich.text import Text
 from duologue.cli.words import TAB, one_line, spelled, visible, wrap
 from duologue.core.event import AttemptFailed, ConversationEnded, ConversationStarted, Source
 from duologue.core.message import silence
+from duologue.core.perspective import offered
+from duologue.core.policies import worded
 from duologue.core.provider import Seat
 from duologue.core.spec import ConversationSpec, Line
 from duologue.core.state import State
@@ -378,6 +380,7 @@ def head(reading: Reading) -> Page:
         Fact("messages", _amount(reading.transcript.state)),
         *_given(started.spec),
         *_told(started.spec),
+        *_rules(started.spec),
         *_origin(reading),
         ending(reading),
         Fact("id", reading.id),
@@ -389,7 +392,8 @@ def beginning(started: ConversationStarted, conv: str) -> Page:
     """Who is about to speak, and what they were told."""
     names = started.spec.names()
     seats = _seats(started.spec, started.seats, colours(names))
-    return spaced(title(names), facts([*seats, *_told(started.spec), Fact("id", conv)]))
+    rows = [*seats, *_told(started.spec), *_rules(started.spec), Fact("id", conv)]
+    return spaced(title(names), facts(rows))
 
 
 def _seats(
@@ -485,17 +489,29 @@ def _shortened(text: str) -> str:
 
 
 def _told(spec: ConversationSpec) -> Iterator[Fact]:
-    """What the participants were told."""
-    if any(seat.model == IMPORTED_MODEL for seat in spec.participants):
+    """What the participants were told: of the rules every word, of their own prompts enough."""
+    if _imported(spec):
         return
-    told = [("everyone", spec.told), *((seat.name, seat.system) for seat in spec.participants)]
     alike: dict[str, list[str]] = {}
-    for who, text in told:
-        if text is not None:
-            alike.setdefault(text, []).append(who)
-    rows = [f"{', '.join(who)}: “{_shortened(text)}”" for text, who in alike.items()]
+    for seat in spec.participants:
+        if seat.system is not None:
+            alike.setdefault(seat.system, []).append(seat.name)
+    rows = [] if spec.told is None else [f"everyone: “{spec.told}”"]
+    rows += [f"tool {tool.name}: “{tool.description}”" for tool in offered(spec)]
+    rows += [f"{', '.join(who)}: “{_shortened(text)}”" for text, who in alike.items()]
     for place, row in enumerate(rows or ["nothing: no system prompt at all"]):
         yield Fact("" if place else "told", row)
+
+
+def _rules(spec: ConversationSpec) -> Iterator[Fact]:
+    """How it may end."""
+    if not _imported(spec):
+        yield Fact("may end", "\n".join(worded(rule) for rule in spec.ending))
+
+
+def _imported(spec: ConversationSpec) -> bool:
+    """Whether the conversation was read from a file of another format, which declares nothing."""
+    return any(seat.model == IMPORTED_MODEL for seat in spec.participants)
 
 
 def _origin(reading: Reading) -> Iterator[Fact]:
@@ -530,7 +546,8 @@ def ending(reading: Reading) -> Fact:
 def how(ended: ConversationEnded) -> str:
     """The rule by which a conversation ended, by whose turn, and what there is to say about it."""
     by = f", by {ended.by}" if ended.by else ""
-    return f"{ended.reason}{by}" + (f": {ended.detail}" if ended.detail else "")
+    sign = f" {ended.sign}" if ended.sign else ""
+    return f"{ended.reason}{sign}{by}" + (f": {ended.detail}" if ended.detail else "")
 
 
 def foot(reading: Reading, *, held: bool = False) -> Page:

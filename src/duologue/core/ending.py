@@ -1,12 +1,13 @@
-"""When a conversation ends, and when a participant leaves: pure readings of the state.
+"""What follows from what was said: leaving, passing, an ending. Pure readings of the state.
 
 Only a declared policy stops a conversation. This module does not judge how a conversation sounds:
-that is for annotations, which describe and never stop.
+a declared detector does, which is given to it.
 """
 
-import re
-from typing import assert_never
+from collections.abc import Iterator
 
+from duologue.core.acts import acts, says
+from duologue.core.detectors import Detectors
 from duologue.core.event import (
     AttemptFailed,
     ContextReset,
@@ -15,83 +16,35 @@ from duologue.core.event import (
     MessageInjected,
     ParticipantLeft,
     TurnCompleted,
+    TurnPassed,
 )
-from duologue.core.message import Message, Origin, silence
+from duologue.core.message import Message, Origin
 from duologue.core.provider import Finish
-from duologue.core.spec import (
-    Budget,
-    EndAtSilence,
-    Ending,
-    Exit,
-    ExitRule,
-    Nudge,
-    RefusalPolicy,
-    SilenceCap,
-    StopPhrase,
-    TurnCap,
-)
+from duologue.core.rules import verdict
+from duologue.core.spec import EndAtSilence, Exit, Nudge, Pass, RefusalPolicy, leaves
 from duologue.core.state import Entry, State
 from duologue.errors import ContextFullError
 
-# What follows a fence of backticks may not hold another backtick: that would be code in a line.
-_FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
-_INDENT = 4
-# Marks of emphasis may stand around a sentinel: models like to write *[End]*.
-_EMPHASIS = "*_"
-
-
-def exits(text: str, sentinel: str) -> bool:
-    """Whether ``text`` holds ``sentinel`` on a line of its own, as an act and not as a quotation.
-
-    Inside a fenced or indented code block, a quotation, or a sentence it is not an exit: models
-    discuss such words before they use them. Emphasis around it and letter case do not matter.
-    """
-    wanted = _bare(sentinel)
-    return any(_bare(line) == wanted for line in _plain_lines(text))
-
-
-def _bare(line: str) -> str:
-    """A line without white space and emphasis around it, in folded case."""
-    return (line.strip().strip(_EMPHASIS).strip() or line.strip()).casefold()
-
-
-def _plain_lines(text: str) -> list[str]:
-    """The lines of ``text`` outside code blocks and quotations (CommonMark's marks for them)."""
-    lines: list[str] = []
-    fence = ""
-    for line in text.split("\n"):
-        mark = _FENCE.match(line)
-        if fence:
-            if mark and mark[1].startswith(fence) and not line.strip().strip(fence[0]):
-                fence = ""
-        elif mark:
-            fence = mark[1]
-        elif not _indented(line) and not line.lstrip().startswith(">"):
-            lines.append(line)
-    return lines
-
-
-def _indented(line: str) -> bool:
-    """Whether a line stands as far in as code does; a tab reaches to the next stop."""
-    return line.expandtabs(_INDENT).startswith(" " * _INDENT)
-
-
-Due = ParticipantLeft | MessageInjected | ContextReset | ConversationEnded
+Due = ParticipantLeft | TurnPassed | MessageInjected | ContextReset | ConversationEnded
 
 NUDGER = "duologue"
 
 
-def due(state: State) -> Due | None:
+def due(state: State, detectors: Detectors | None = None) -> Due | None:
     """The next fact that follows from what was said; None when the next turn is to be taken.
 
     It is read from the state alone, so a conversation that was killed between a message and what
     follows from it comes to the same facts when it is resumed.
+
+    Args:
+        state: the conversation so far.
+        detectors: what sees the signs that declared detectors name; without them none is seen.
     """
-    if fact := _leaving(state):
+    if fact := _act(state):
         return fact
     if state.ended:
         return None
-    return _reset(state) or decide(state) or _nudge(state)
+    return _reset(state) or decide(state, detectors) or _nudge(state)
 
 
 def _reset(state: State) -> ContextReset | None:
@@ -116,33 +69,51 @@ def _failed(state: State) -> AttemptFailed | None:
 def _nudge(state: State) -> MessageInjected | None:
     """The declared words after a silent turn."""
     policy, last = state.begun().spec.silence, _last_completed(state)
-    if not isinstance(policy, Nudge) or last is None or not silence(last.message.text):
+    if not isinstance(policy, Nudge) or last is None or not last.quiet:
         return None
     return MessageInjected(state.turn, Message(NUDGER, policy.text, Origin.NUDGE))
 
 
-def _leaving(state: State) -> ParticipantLeft | None:
-    """The fact that the last speaker left, if its words say so and it is not yet recorded."""
+def _act(state: State) -> ParticipantLeft | TurnPassed | None:
+    """The fact that the last speaker left or passed, if it did and that is not yet recorded."""
     last = _last_completed(state)
-    if last is None or last.left is not None:
+    if last is None:
         return None
-    for rule in state.begun().spec.ending:
-        if isinstance(rule, Exit) and exits(last.message.text, rule.sentinel):
-            return ParticipantLeft(last.turn, last.message.author, rule.sentinel)
-    return None
+    rules = tuple(leaves(state.begun().spec.ending))
+    left = (fact for rule in rules if isinstance(rule, Exit) for fact in _ways(rule, last))
+    if fact := next((fact for fact in left if fact not in last.left), None):
+        return fact
+    passed = (fact for rule in rules if isinstance(rule, Pass) for fact in _passes(rule, last))
+    return next(passed, None) if last.passed is None else None
 
 
-def decide(state: State) -> ConversationEnded | None:
+def _ways(rule: Exit, last: Entry) -> Iterator[ParticipantLeft]:
+    """Every way of a rule by which a message leaves."""
+    turn, author, text = last.turn, last.message.author, last.message.text
+    if rule.line is not None and acts(text, rule.line):
+        yield ParticipantLeft(turn, author, rule.line)
+    if rule.phrase is not None and says(text, rule.phrase):
+        yield ParticipantLeft(turn, author, phrase=rule.phrase)
+    calls = last.completed.calls if last.completed else ()
+    if rule.tool is not None and any(call.name == rule.tool for call in calls):
+        yield ParticipantLeft(turn, author, tool=rule.tool)
+
+
+def _passes(rule: Pass, last: Entry) -> Iterator[TurnPassed]:
+    """The way by which a message declines its turn."""
+    if rule.line is not None and acts(last.message.text, rule.line):
+        yield TurnPassed(last.turn, last.message.author, rule.line)
+    elif rule.silent and last.quiet:
+        yield TurnPassed(last.turn, last.message.author)
+
+
+def decide(state: State, detectors: Detectors | None = None) -> ConversationEnded | None:
     """How the conversation ends now, or None when it goes on.
 
     When several rules fire at once, what stopped a model comes first, then the participants' own
-    acts, then counts.
+    acts, then what was detected, then counts.
     """
-    if stopped := _stopped(state):
-        return stopped
-    spec = state.begun().spec
-    verdicts = [verdict for rule in spec.ending if (verdict := _judge(state, rule))]
-    return min(verdicts, key=lambda verdict: _PRECEDENCE.index(verdict.reason), default=None)
+    return _stopped(state) or verdict(state, detectors)
 
 
 def _stopped(state: State) -> ConversationEnded | None:
@@ -166,7 +137,7 @@ def _finished(state: State, last: Entry, reply: TurnCompleted) -> ConversationEn
     if reply.finish is Finish.CONTEXT_FULL:
         detail = f"{author}'s reply reached the end of its context"
         return ConversationEnded(EndReason.CONTEXT_FULL, by=author, detail=detail)
-    if isinstance(spec.silence, EndAtSilence) and silence(last.message.text):
+    if isinstance(spec.silence, EndAtSilence) and last.quiet:
         return ConversationEnded(EndReason.SILENCE, by=author, detail=f"{author} said nothing")
     if spec.refusal is RefusalPolicy.END and reply.finish is Finish.REFUSAL:
         return ConversationEnded(EndReason.REFUSAL, by=author, detail=f"{author} refused{said}")
@@ -174,125 +145,6 @@ def _finished(state: State, last: Entry, reply: TurnCompleted) -> ConversationEn
         detail = f"{author}'s reply was filtered{said}"
         return ConversationEnded(EndReason.CONTENT_FILTER, by=author, detail=detail)
     return None
-
-
-_PRECEDENCE = (
-    EndReason.EXIT,
-    EndReason.MUTUAL_EXIT,
-    EndReason.STOP_PHRASE,
-    EndReason.SILENCE,
-    EndReason.MAX_TURNS,
-    EndReason.BUDGET,
-)
-
-
-def _judge(state: State, rule: Ending) -> ConversationEnded | None:
-    """What one rule says."""
-    match rule:
-        case TurnCap(turns=turns):
-            if len(state.entries) >= turns:
-                return ConversationEnded(EndReason.MAX_TURNS, detail=f"the cap of {turns} messages")
-            return None
-        case Exit():
-            return _judge_exit(state, rule)
-        case StopPhrase(phrase=phrase):
-            return _judge_phrase(state, phrase)
-        case SilenceCap(turns=turns):
-            return _judge_silence(state, turns)
-        case Budget():
-            return _judge_budget(state, rule)
-    assert_never(rule)
-
-
-def _judge_budget(state: State, rule: Budget) -> ConversationEnded | None:
-    """Whether the next turn could go over, reckoned as dear as the dearest so far.
-
-    Where a reply does not say what it took, a limit could not be kept: it ends there, too.
-    """
-    outcomes = _outcomes(state)
-    for limit, unit, measure in (
-        (rule.tokens, "tokens", _tokens),
-        (rule.usd, "USD", _money),
-        (rule.minutes, "minutes", _minutes),
-    ):
-        if limit is None or not outcomes:
-            continue
-        known = [spent for outcome in outcomes if (spent := measure(outcome)) is not None]
-        total = sum(known)
-        detail = f"{total:,.10g} of {limit:,.10g} {unit} are spent"
-        if len(known) < len(outcomes):
-            detail += "; what a turn took is not known, so the budget cannot be kept"
-            return ConversationEnded(EndReason.BUDGET, detail=detail)
-        if total + max(known) > limit:
-            detail += "; the next turn could need more than is left"
-            return ConversationEnded(EndReason.BUDGET, detail=detail)
-    return None
-
-
-def _outcomes(state: State) -> list[TurnCompleted | AttemptFailed]:
-    """Everything that this conversation paid for; what a branch inherited was paid before."""
-    fork = state.begun().fork
-    own = state.entries[fork.turn :] if fork is not None else state.entries
-    failed = [attempt for entry in own for attempt in entry.attempts]
-    return [*failed, *(entry.completed for entry in own if entry.completed), *state.attempts]
-
-
-def _tokens(outcome: TurnCompleted | AttemptFailed) -> float | None:
-    """Tokens read and generated; None where a reply does not say."""
-    read, made = outcome.usage.input, outcome.usage.output
-    if read is None and made is None:
-        return _unsaid(outcome)
-    return (read or 0) + (made or 0)
-
-
-def _money(outcome: TurnCompleted | AttemptFailed) -> float | None:
-    """Dollars; None where the price of a reply is not known."""
-    return _unsaid(outcome) if outcome.cost is None else outcome.cost
-
-
-def _minutes(outcome: TurnCompleted | AttemptFailed) -> float:
-    """Minutes of the model's time; a script has none."""
-    return (outcome.seconds or 0.0) / 60
-
-
-def _unsaid(outcome: TurnCompleted | AttemptFailed) -> float | None:
-    """What an outcome took that does not say: a failed attempt nothing, a reply who knows."""
-    return 0.0 if isinstance(outcome, AttemptFailed) else None
-
-
-def _judge_exit(state: State, rule: Exit) -> ConversationEnded | None:
-    """Leaving counts from the message in which it stands; under ``mutual`` it can lapse."""
-    if not state.entries or state.entries[-1].left != rule.sentinel:
-        return None
-    last = state.entries[-1]
-    if rule.rule is ExitRule.EITHER:
-        detail = f"{last.message.author} wrote {rule.sentinel}"
-        return ConversationEnded(EndReason.EXIT, by=last.message.author, detail=detail)
-    recent = state.entries[-(rule.within + 1) :]
-    gone = {entry.message.author for entry in recent if entry.left == rule.sentinel}
-    if gone >= set(state.begun().spec.names()):
-        detail = f"everyone wrote {rule.sentinel}"
-        return ConversationEnded(EndReason.MUTUAL_EXIT, by=last.message.author, detail=detail)
-    return None
-
-
-def _judge_phrase(state: State, phrase: str) -> ConversationEnded | None:
-    """Only what a participant's model said can trip a phrase; an opening may mention it."""
-    last = _last_completed(state)
-    if last is None or phrase not in last.message.text:
-        return None
-    detail = f"{last.message.author} said {phrase!r}"
-    return ConversationEnded(EndReason.STOP_PHRASE, by=last.message.author, detail=detail)
-
-
-def _judge_silence(state: State, turns: int) -> ConversationEnded | None:
-    """The last ``turns`` messages are participants' turns, and nothing of them can be seen."""
-    tail = state.entries[-turns:]
-    if len(tail) < turns or any(entry.completed is None for entry in tail):
-        return None
-    if any(silence(entry.message.text) is None for entry in tail):
-        return None
-    return ConversationEnded(EndReason.SILENCE, detail=f"{turns} silent turns in a row")
 
 
 def _last_completed(state: State) -> Entry | None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from duologue.core.message import Message
-from duologue.core.provider import Finish, Seat, Usage
+from duologue.core.provider import Finish, Seat, ToolCall, Usage
 from duologue.core.spec import ConversationSpec
 
 SCHEMA_VERSION = 1
@@ -27,6 +27,8 @@ class EndReason(StrEnum):
     REFUSAL = "refusal"
     CONTENT_FILTER = "content_filter"
     STOP_PHRASE = "stop_phrase"
+    PASS = "pass"  # noqa: S105 - a turn that was declined
+    DETECTOR = "detector"
     CONTEXT_FULL = "context_full"
     ERROR = "error"
     IMPORT = "import"
@@ -170,6 +172,7 @@ class TurnCompleted(_Fact, frozen=True, tag="turn_completed"):
         blocks: reasoning as the provider sent it, given back to this participant alone.
         cost: United States dollars, at the price of the day; None where it is not known.
         pace: how many requests could be under way at once when this one was sent, if it was paced.
+        calls: the tools that it called, in order, whether or not they were offered.
     """
 
     turn: int
@@ -185,6 +188,7 @@ class TurnCompleted(_Fact, frozen=True, tag="turn_completed"):
     blocks: tuple[dict[str, Any], ...] = ()
     cost: float | None = None
     pace: int | None = None
+    calls: tuple[ToolCall, ...] = ()
 
 
 class ContextReset(_Fact, frozen=True, tag="context_reset"):
@@ -214,17 +218,51 @@ class MessageInjected(_Fact, frozen=True, tag="message_injected"):
 
 
 class ParticipantLeft(_Fact, frozen=True, tag="participant_left"):
-    """A participant left by the declared way, in the message just completed.
+    """A participant left by a declared way, in the message just completed.
+
+    Exactly one of ``sentinel``, ``phrase`` and ``tool`` says how.
 
     Attributes:
         turn: the number of that message.
         participant: who left.
-        sentinel: the declared words that were found.
+        sentinel: the declared line that was found.
+        phrase: the declared words that were found.
+        tool: the declared tool that was called.
     """
 
     turn: int
     participant: str
-    sentinel: str
+    sentinel: str | None = None
+    phrase: str | None = None
+    tool: str | None = None
+
+    @property
+    def way(self) -> str:
+        """With what it left, in words: ``[END]``, ``'so long'``, ``a call of finish``."""
+        if self.tool is not None:
+            return f"a call of {self.tool}"
+        return repr(self.phrase) if self.sentinel is None else self.sentinel
+
+    @property
+    def did(self) -> str:
+        """What it did, in words: ``wrote [END]``, ``said 'so long'``, ``called finish``."""
+        if self.tool is not None:
+            return f"called {self.tool}"
+        return f"said {self.phrase!r}" if self.sentinel is None else f"wrote {self.sentinel}"
+
+
+class TurnPassed(_Fact, frozen=True, tag="turn_passed"):
+    """A participant declined its turn by a declared way, in the message just completed.
+
+    Attributes:
+        turn: the number of that message.
+        participant: who passed.
+        token: the declared line that was found; None where its silence passes.
+    """
+
+    turn: int
+    participant: str
+    token: str | None = None
 
 
 class ConversationEnded(_Fact, frozen=True, tag="conversation_ended"):
@@ -234,11 +272,13 @@ class ConversationEnded(_Fact, frozen=True, tag="conversation_ended"):
         reason: why.
         by: whose turn decided it, if anybody's.
         detail: one line for a person.
+        sign: what a declared detector had seen, where that ended it.
     """
 
     reason: EndReason
     by: str | None = None
     detail: str | None = None
+    sign: str | None = None
 
 
 Event = (
@@ -248,6 +288,7 @@ Event = (
     | TurnCompleted
     | MessageInjected
     | ParticipantLeft
+    | TurnPassed
     | ContextReset
     | ConversationEnded
 )

@@ -1,40 +1,50 @@
 """Who speaks next: a pure function of the conversation so far.
 
 The draw of a shuffled order is a hash, not a random generator, so that it is the same in every
-version of every language. This module does not know what is said, only who said it.
+version of every language. This module does not know what is said, only who said it and who left.
 """
 
+from collections.abc import Collection, Mapping
 from hashlib import blake2b
 from typing import assert_never
 
+from duologue.core.leaving import departures, speakers
 from duologue.core.spec import ConversationSpec, RoundRobin, Sequence, Shuffled
 from duologue.core.state import State
+from duologue.errors import RecordError
 
 
 def next_speaker(state: State) -> str:
-    """The name of the participant whose turn it is.
+    """The name of the participant whose turn it is; whoever speaks no more is passed over.
 
     Raises:
-        RecordError: the conversation has not started.
+        RecordError: the conversation has not started, or nobody is left to speak.
     """
     spec = state.begun().spec
-    taken = _taken(state, spec)
+    gone = departures(state)
+    if speakers(spec) <= gone.keys():
+        raise RecordError("nobody is left to speak: the conversation should have ended")
     match spec.order:
         case RoundRobin(first=first):
-            if first is not None and not taken:
+            if first is not None and not _taken(state, spec):
                 return first
-            return _after(spec.names(), _last_seated(state, spec))
+            return _after(spec.names(), _last_seated(state, spec), gone)
         case Sequence(names=names):
-            return names[len(taken) % len(names)]
+            return _sequenced(names, state, gone)
         case Shuffled(seed=seed):
-            return _shuffled(spec.names(), seed, len(taken))
+            present = tuple(name for name in spec.names() if name not in gone)
+            since = max(gone.values(), default=0)
+            return _shuffled(present, seed, len(_taken(state, spec, since)))
     assert_never(spec.order)
 
 
-def _taken(state: State, spec: ConversationSpec) -> tuple[str, ...]:
-    """Who took each turn since the opening; words under other names take no turn."""
+def _taken(state: State, spec: ConversationSpec, since: int = 0) -> tuple[str, ...]:
+    """Who took each turn since the opening, and since message ``since``.
+
+    Words under other names take no turn.
+    """
     names = frozenset(spec.names())
-    spoken = state.entries[len(spec.opening) :]
+    spoken = state.entries[max(len(spec.opening), since) :]
     return tuple(entry.message.author for entry in spoken if entry.message.author in names)
 
 
@@ -45,9 +55,31 @@ def _last_seated(state: State, spec: ConversationSpec) -> str | None:
     return next((author for author in authors if author in names), None)
 
 
-def _after(names: tuple[str, ...], last: str | None) -> str:
-    """The seat that follows ``last``; the first seat when nobody has spoken."""
-    return names[0] if last is None else names[(names.index(last) + 1) % len(names)]
+def _after(names: tuple[str, ...], last: str | None, gone: Collection[str]) -> str:
+    """The seat that follows ``last``, the first seat when nobody has spoken; nobody who is gone."""
+    start = 0 if last is None else names.index(last) + 1
+    turned = (*names[start % len(names) :], *names[: start % len(names)])
+    return next(name for name in turned if name not in gone)
+
+
+def _sequenced(names: tuple[str, ...], state: State, gone: Mapping[str, int]) -> str:
+    """Whose place in the sequence it is.
+
+    From each departure on, the places that are left are gone through in their order, from the one
+    after that which was taken last.
+    """
+    spec, places, since = state.begun().spec, list(range(len(names))), 0
+    for turn in sorted(set(gone.values())):
+        places = _turned(places, len(_taken(state, spec, since)) - len(_taken(state, spec, turn)))
+        places = [place for place in places if gone.get(names[place], turn + 1) > turn]
+        since = turn
+    return names[places[len(_taken(state, spec, since)) % len(places)]]
+
+
+def _turned(places: list[int], taken: int) -> list[int]:
+    """Places in the order in which they come after so many were taken."""
+    start = taken % len(places)
+    return [*places[start:], *places[:start]]
 
 
 def _shuffled(names: tuple[str, ...], seed: int, taken: int) -> str:

@@ -8,8 +8,8 @@ from hashlib import blake2b
 
 from duologue.core.event import TurnCompleted
 from duologue.core.message import Message, Origin
-from duologue.core.request import Heard, Request, Role
-from duologue.core.spec import ConversationSpec, Framing, Labels, Participant
+from duologue.core.request import Called, Heard, Request, Role, Tool
+from duologue.core.spec import ConversationSpec, Exit, Framing, Labels, Participant, leaves
 from duologue.core.state import State
 
 _SEED_BITS = 0x7FFF_FFFF
@@ -44,7 +44,24 @@ def view(state: State, name: str) -> Request:
         seed=turn_seed(spec, seat, state.turn, silent),
         stand_in=spec.stand_in,
         key=f"{state.begun().key}/{name}",
+        tools=offered(spec),
     )
+
+
+def offered(spec: ConversationSpec) -> tuple[Tool, ...]:
+    """The tools that everybody is offered, each once, in the order in which they are declared.
+
+    One is needed where an exit that declares it can be taken in no other way.
+    """
+    tools: dict[str, Tool] = {}
+    for rule in leaves(spec.ending):
+        if isinstance(rule, Exit) and rule.tool is not None:
+            needed = rule.line is None and rule.phrase is None
+            before = tools.get(rule.tool)
+            needed = needed or (before is not None and before.needed)
+            words = rule.description or "", rule.answer or ""
+            tools[rule.tool] = Tool(rule.tool, *words, needed=needed)
+    return tuple(tools.values())
 
 
 def turn_seed(spec: ConversationSpec, seat: Participant, turn: int, attempt: int = 0) -> int | None:
@@ -76,14 +93,24 @@ def _heard(
 ) -> Heard:
     """A message as this participant is shown it."""
     if message.author == name:
-        blocks = reply.blocks if reply else ()
-        return Heard(Role.OWN, message.author, message.text, blocks)
+        blocks, calls = (reply.blocks, _calls(spec, reply)) if reply else ((), ())
+        return Heard(Role.OWN, message.author, message.text, blocks, calls)
     text = message.text
     if spec.share_reasoning and reply is not None and reply.reasoning:
         text = f"<thinking>\n{reply.reasoning}\n</thinking>\n\n{text}"
     if _labelled(spec, spec.seat(name)):
         text = f"{message.author}: {text}"
     return Heard(Role.OTHER, message.author, text)
+
+
+def _calls(spec: ConversationSpec, reply: TurnCompleted) -> tuple[Called, ...]:
+    """The calls of a reply, each with the declared answer, if there is one."""
+    if not reply.calls:
+        return ()
+    answers = {tool.name: tool.answer for tool in offered(spec)}
+    return tuple(
+        Called(call.name, call.arguments, call.id, answers.get(call.name)) for call in reply.calls
+    )
 
 
 def _labelled(spec: ConversationSpec, seat: Participant) -> bool:

@@ -14,13 +14,17 @@ from duologue.core.message import Origin
 
 
 class Finish(StrEnum):
-    """Why a turn stopped, normalised; the provider's own word is kept beside it."""
+    """Why a turn stopped, normalised; the provider's own word is kept beside it.
+
+    ``call``: it ended with the call of a tool, by the provider's word or by what the reply holds.
+    """
 
     STOP = "stop"
     LENGTH = "length"
     REFUSAL = "refusal"
     CONTENT_FILTER = "content_filter"
     CONTEXT_FULL = "context_full"
+    CALL = "call"
     UNKNOWN = "unknown"
 
 
@@ -74,6 +78,21 @@ class Call(msgspec.Struct, frozen=True):
     key: str = ""
 
 
+class ToolCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A tool that a participant called in its turn, as the reply says it.
+
+    Attributes:
+        name: the tool's name, as called; it may be one that nobody offered.
+        arguments: what it was called with: the characters that came, JSON or not. Where the
+            provider sends a value and not characters, that value as compact JSON.
+        id: the provider's own name for this call, if it gave one.
+    """
+
+    name: str
+    arguments: str = "{}"
+    id: str | None = None
+
+
 class Delta(msgspec.Struct, frozen=True):
     """Text as it arrives; shown live, never stored.
 
@@ -104,6 +123,7 @@ class Completion(msgspec.Struct, frozen=True, omit_defaults=True):
         cost: United States dollars, if the price is known.
         pace: how many requests could be under way at once when this one was sent, if it was paced.
         origin: who made the words: a person's seat says ``human``.
+        calls: the tools that it called, in order, whether or not they were offered.
     """
 
     text: str
@@ -119,6 +139,7 @@ class Completion(msgspec.Struct, frozen=True, omit_defaults=True):
     cost: float | None = None
     pace: int | None = None
     origin: Origin = Origin.MODEL
+    calls: tuple[ToolCall, ...] = ()
 
 
 class Failure(msgspec.Struct, frozen=True):

@@ -19,6 +19,38 @@ class Role(StrEnum):
     OTHER = "user"
 
 
+class Tool(msgspec.Struct, frozen=True):
+    """A tool that the participant is offered; it takes no arguments.
+
+    Attributes:
+        name: what it is called by.
+        description: what it is for; words that the participant sees.
+        answer: what a call of it is answered with, in the views that follow.
+        needed: whether a participant that cannot call it is left without what was declared.
+    """
+
+    name: str
+    description: str
+    answer: str
+    needed: bool = False
+
+
+class Called(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A call that the participant made, as it is shown to it again.
+
+    Attributes:
+        name: the tool's name.
+        arguments: what it was called with.
+        id: the name of this one call.
+        answer: what it was answered with; None for a tool that nobody offered.
+    """
+
+    name: str
+    arguments: str = "{}"
+    id: str | None = None
+    answer: str | None = None
+
+
 class Heard(msgspec.Struct, frozen=True, omit_defaults=True):
     """One message of a view.
 
@@ -27,12 +59,14 @@ class Heard(msgspec.Struct, frozen=True, omit_defaults=True):
         author: under whose name it stands.
         text: the words as they are put to the participant; a declared label comes before them.
         blocks: the participant's own bound reasoning, to be given back unmodified.
+        calls: the tools that the participant itself called with these words.
     """
 
     role: Role
     author: str
     text: str
     blocks: tuple[dict[str, Any], ...] = ()
+    calls: tuple[Called, ...] = ()
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -47,6 +81,7 @@ class Request(msgspec.Struct, frozen=True):
         seed: this turn's own seed, if the spec has one.
         stand_in: what to put in the place of silence where the dialect refuses silence.
         key: the conversation and the participant, for routing to the same cache.
+        tools: what it is offered to call.
     """
 
     participant: str
@@ -57,6 +92,7 @@ class Request(msgspec.Struct, frozen=True):
     seed: int | None = None
     stand_in: str | None = None
     key: str = ""
+    tools: tuple[Tool, ...] = ()
 
 
 class Wire(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ said, and nothing about where the conversation is stored or shown. It does not k
 exist: ``model`` is a name that the providers' registry resolves.
 """
 
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -133,24 +134,73 @@ class TurnCap(_Declared, frozen=True, tag_field="kind", tag="max_turns"):
 
 
 class ExitRule(StrEnum):
-    """Whose leaving ends a conversation: one participant's, or everybody's."""
+    """Whose leaving ends a conversation.
+
+    ``either``: the first participant's who leaves. ``mutual``: everybody's, each within so many
+    messages of the others. ``unanimous``: everybody's, however far apart.
+    """
 
     EITHER = "either"
     MUTUAL = "mutual"
+    UNANIMOUS = "unanimous"
+
+
+class After(StrEnum):
+    """What follows when a participant leaves.
+
+    ``end``: the conversation ends as soon as the rule says so; until then everybody speaks on.
+    ``last_word``: each of the others gets one more turn, then it ends. ``alone``: the others go
+    on without whoever left, until all have left or another rule ends it.
+    """
+
+    END = "end"
+    LAST_WORD = "last_word"
+    ALONE = "alone"
+
+
+SENTINEL = "[END]"
+"""The line by which a participant leaves where no other way is declared."""
+
+TOKEN = "[PASS]"  # noqa: S105 - a word between participants, no secret
+"""The line by which a participant passes where nothing else is declared."""
 
 
 class Exit(_Declared, frozen=True, tag_field="kind", tag="exit"):
-    """A participant leaves by writing the sentinel on a line of its own.
+    """A participant leaves by a declared act: a line of its own, a phrase, or a tool call.
+
+    Several ways may be declared in one exit; each leaving is recorded with the way it took.
 
     Attributes:
-        sentinel: the line, for instance ``[END]``; letter case and emphasis do not matter.
-        rule: ``either`` ends at the first leaving; ``mutual`` when everybody has left.
+        sentinel: the line, for instance ``[END]``; letter case, emphasis and a full stop do not
+            matter (``docs/endings.md``). None where a phrase or a tool is declared means no such
+            line, else ``[END]``.
+        rule: whose leaving ends the conversation.
         within: for ``mutual``: a leaving counts for so many further messages, then lapses.
+        phrase: words by which a participant leaves, anywhere outside quotations and code; letter
+            case does not matter.
+        tool: the name of a tool without arguments that is offered to every participant, by whose
+            call it leaves; only where every provider has tools.
+        description: what the participants are told of the tool; it goes with it.
+        answer: the words with which its call is answered, in later views of whoever called it.
+        after: what follows a leaving; ``last_word`` goes with the rule ``either``, ``alone`` with
+            ``either`` and ``unanimous``, which then mean the same.
     """
 
-    sentinel: Annotated[str, msgspec.Meta(min_length=1)] = "[END]"
+    sentinel: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     rule: ExitRule = ExitRule.EITHER
     within: Positive = 4
+    phrase: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    tool: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")] | None = None
+    description: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    answer: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    after: After = After.END
+
+    @property
+    def line(self) -> str | None:
+        """The sentinel that holds: the declared one, or the usual one where nothing else is."""
+        if self.sentinel is None and self.phrase is None and self.tool is None:
+            return SENTINEL
+        return self.sentinel
 
 
 class StopPhrase(_Declared, frozen=True, tag_field="kind", tag="stop_phrase"):
@@ -163,14 +213,36 @@ class StopPhrase(_Declared, frozen=True, tag_field="kind", tag="stop_phrase"):
     phrase: Annotated[str, msgspec.Meta(min_length=1)]
 
 
+class Pass(_Declared, frozen=True, tag_field="kind", tag="pass"):
+    """The conversation ends after so many turns in a row that were declined.
+
+    Attributes:
+        token: the line of its own by which a participant passes, found as a sentinel is. None
+            where silence passes means no such line, else ``[PASS]``.
+        silent: whether a turn of which nothing can be seen passes, too.
+        turns: how many passes in a row; None: everybody has passed in turn, once round.
+    """
+
+    token: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    silent: bool = False
+    turns: Positive | None = None
+
+    @property
+    def line(self) -> str | None:
+        """The token that holds: the declared one, or the usual one where silence does not pass."""
+        return TOKEN if self.token is None and not self.silent else self.token
+
+
 class SilenceCap(_Declared, frozen=True, tag_field="kind", tag="silence"):
     """The conversation ends after so many silent turns in a row.
 
+    A nudge between two turns does not break the row; any other words do.
+
     Attributes:
-        turns: how many; 2 in a conversation of two means that both fell silent.
+        turns: how many; None: everybody was silent in turn, once round.
     """
 
-    turns: Positive = 2
+    turns: Positive | None = None
 
 
 class Budget(_Declared, frozen=True, tag_field="kind", tag="budget"):
@@ -191,7 +263,89 @@ class Budget(_Declared, frozen=True, tag_field="kind", tag="budget"):
     minutes: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
-Ending = TurnCap | Exit | StopPhrase | SilenceCap | Budget
+class Detector(_Declared, frozen=True, tag_field="kind", tag="detector"):
+    """The conversation ends when a detector has seen a sign for so many messages in a row.
+
+    What the signs are, and how often they are wrong, stands in ``docs/detectors.md``. The detector
+    itself is given to whoever holds the conversation.
+
+    Attributes:
+        sign: what is to be seen, for instance ``farewell_loop`` or ``mutual_closing``.
+        turns: how many messages in a row.
+    """
+
+    sign: Annotated[str, msgspec.Meta(min_length=1)]
+    turns: Positive = 1
+
+
+class AnyOf(_Declared, frozen=True, tag_field="kind", tag="any"):
+    """Comes true when any of its rules does; so does the list that ``ending`` is.
+
+    Attributes:
+        rules: what may come true; these may be ``any`` and ``all`` again.
+    """
+
+    rules: Annotated[tuple["Ending", ...], msgspec.Meta(min_length=1)]
+
+
+class AllOf(_Declared, frozen=True, tag_field="kind", tag="all"):
+    """Comes true when each of its rules has come true at some message of this conversation.
+
+    They need not be true together: with an exit at message 5, all of an exit and a cap of 10 ends
+    at message 10. The reason is that of the rule that came last; the detail names them all.
+
+    Attributes:
+        rules: what must come true; these may be ``any`` and ``all`` again.
+    """
+
+    rules: Annotated[tuple["Ending", ...], msgspec.Meta(min_length=1)]
+
+
+Rule = TurnCap | Exit | StopPhrase | Pass | SilenceCap | Budget | Detector
+Ending = Rule | AnyOf | AllOf
+
+
+def leaves(rules: Iterable[Ending]) -> Iterator[Rule]:
+    """Every rule that is no composition, wherever it stands."""
+    for rule in rules:
+        if isinstance(rule, AnyOf | AllOf):
+            yield from leaves(rule.rules)
+        else:
+            yield rule
+
+
+def bound(rules: Iterable[Ending]) -> int | None:
+    """The number of messages that the rules can never exceed; None where nothing bounds them."""
+    found = [most for rule in rules if (most := _bound(rule)) is not None]
+    return min(found, default=None)
+
+
+def capped(rules: Iterable[Ending], turns: int) -> tuple[Ending, ...]:
+    """The rules with one cap of ``turns`` messages in the place of every cap that ends alone."""
+    return (TurnCap(turns), *_uncapped(rules))
+
+
+def _uncapped(rules: Iterable[Ending]) -> Iterator[Ending]:
+    """The rules without the caps that end a conversation alone; one within ``all`` does not."""
+    for rule in rules:
+        if isinstance(rule, AnyOf):
+            if rest := tuple(_uncapped(rule.rules)):
+                yield AnyOf(rest)
+        elif not isinstance(rule, TurnCap):
+            yield rule
+
+
+def _bound(rule: Ending) -> int | None:
+    """The number of messages at which a rule comes true at the latest, if there is one."""
+    match rule:
+        case TurnCap(turns=turns):
+            return turns
+        case AnyOf(rules=rules):
+            return bound(rules)
+        case AllOf(rules=rules):
+            latest = [_bound(each) for each in rules]
+            return None if None in latest else max(most for most in latest if most is not None)
+    return None
 
 
 class Keep(_Declared, frozen=True, tag_field="kind", tag="keep"):
@@ -250,9 +404,9 @@ class ConversationSpec(_Declared, frozen=True):
         participants: the seats, in order; at least one.
         opening: lines given before the first turn; each counts as a message.
         order: who speaks next.
-        ending: the conversation ends when any of these says so; at least one must be a cap.
+        ending: the conversation ends when any of these says so; a cap must bound it.
         told: what the participants are told about the rules, added to every system prompt; None
-            tells them nothing.
+            tells them nothing. It is independent of what holds: a rule may be untold.
         labels: whether others' words carry names in chat views.
         seed: from which each turn's own seed is derived; None leaves seeds to the providers.
         silence: what follows a silent turn.
@@ -302,8 +456,11 @@ def check(spec: ConversationSpec) -> ConversationSpec:
     for name in names:
         _refuse_name(name)
     recorded = _recorded(spec)
-    for rule in spec.ending:
-        _refuse_sentinel(rule)
+    for rule in leaves(spec.ending):
+        _refuse_lines(rule)
+    _refuse_clash(spec.ending)
+    _refuse_tools(spec.ending)
+    _refuse_after(spec.ending)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigurationError(
@@ -315,10 +472,11 @@ def check(spec: ConversationSpec) -> ConversationSpec:
             raise ConfigurationError(
                 f"the order names {name!r}, but the participants are {', '.join(names)}"
             )
-    if not any(isinstance(rule, TurnCap) for rule in spec.ending):
+    if bound(spec.ending) is None:
         raise ConfigurationError(
             "nothing bounds the conversation: give 'ending' a cap, for instance "
-            '{ kind = "max_turns", turns = 50 }'
+            '{ kind = "max_turns", turns = 50 } (within an "all", a cap bounds nothing unless '
+            "each of its rules is bounded)"
         )
     return recorded
 
@@ -346,13 +504,78 @@ def _refuse_name(name: str) -> None:
         raise ConfigurationError(f"the name {name!r} cannot be read: give one visible line")
 
 
-def _refuse_sentinel(rule: Ending) -> None:
-    """A sentinel that no line could ever be, or that every blank line would be."""
-    if isinstance(rule, Exit) and (silence(rule.sentinel) or len(rule.sentinel.splitlines()) > 1):
+def _refuse_lines(rule: Ending) -> None:
+    """A sentinel, token or phrase that no line could ever be, or that every blank one would be."""
+    match rule:
+        case Exit():
+            for what, text in (("sentinel", rule.sentinel), ("phrase", rule.phrase)):
+                _refuse_line("exit", what, text, SENTINEL)
+        case Pass():
+            _refuse_line("pass", "token", rule.token, TOKEN)
+
+
+def _refuse_line(kind: str, what: str, text: str | None, usual: str) -> None:
+    """Words that cannot be found on one line."""
+    if text is not None and (silence(text) or len(text.splitlines()) > 1):
         raise ConfigurationError(
-            f"the sentinel {rule.sentinel!r} cannot stand on a line of its own: give 'exit' one "
-            'line of visible text, for instance "[END]"'
+            f"the {what} {text!r} cannot stand on a line of its own: give {kind!r} one "
+            f'line of visible text, for instance "{usual}"'
         )
+
+
+def _refuse_clash(rules: Iterable[Ending]) -> None:
+    """One line that would be a leaving and a pass at once."""
+    declared = tuple(leaves(rules))
+    gone = {rule.line.casefold() for rule in declared if isinstance(rule, Exit) and rule.line}
+    for rule in declared:
+        if isinstance(rule, Pass) and rule.line is not None and rule.line.casefold() in gone:
+            raise ConfigurationError(
+                f"{rule.line!r} would be an exit and a pass at once: give 'pass' another token"
+            )
+
+
+def _refuse_tools(rules: Iterable[Ending]) -> None:
+    """A tool without the words that are sent for it, words without a tool, or two of one name."""
+    offered: dict[str, tuple[str | None, str | None]] = {}
+    for rule in leaves(rules):
+        if not isinstance(rule, Exit):
+            continue
+        words = (rule.description, rule.answer)
+        if any((word is None) != (rule.tool is None) for word in words):
+            raise ConfigurationError(
+                f"the exit by the tool {rule.tool!r} says description = {rule.description!r} and "
+                f"answer = {rule.answer!r}: a tool needs both (what it is for, and the words with "
+                'which its call is answered, for instance "Noted."), and nothing else takes them'
+            )
+        if rule.tool is not None and offered.setdefault(rule.tool, words) != words:
+            raise ConfigurationError(
+                f"the tool {rule.tool!r} is declared twice with different words: give each exit "
+                "its own tool, or the same words"
+            )
+
+
+_AFTERS = {
+    ExitRule.EITHER: frozenset(After),
+    ExitRule.MUTUAL: frozenset({After.END}),
+    ExitRule.UNANIMOUS: frozenset({After.END, After.ALONE}),
+}
+
+
+def _refuse_after(rules: Iterable[Ending], *, composed: bool = False) -> None:
+    """What is to follow a leaving, where the rule gives it no meaning."""
+    for rule in rules:
+        if isinstance(rule, AnyOf | AllOf):
+            _refuse_after(rule.rules, composed=composed or isinstance(rule, AllOf))
+        elif isinstance(rule, Exit) and rule.after not in _AFTERS[rule.rule]:
+            raise ConfigurationError(
+                f"an exit with the rule {rule.rule.value!r} lets everybody speak until all have "
+                f"left, so after = {rule.after.value!r} says nothing there: leave out one of them"
+            )
+        elif isinstance(rule, Exit) and composed and rule.after is not After.END:
+            raise ConfigurationError(
+                f"an exit within 'all' ends nothing by itself, so after = {rule.after.value!r} "
+                "could leave nobody to speak: leave it out, or take the exit out of 'all'"
+            )
 
 
 def _ordered_names(order: Order) -> tuple[str, ...]:

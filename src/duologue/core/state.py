@@ -20,9 +20,10 @@ from duologue.core.event import (
     MessageInjected,
     ParticipantLeft,
     TurnCompleted,
+    TurnPassed,
     TurnStarted,
 )
-from duologue.core.message import Message, Origin
+from duologue.core.message import Message, Origin, silence
 from duologue.errors import RecordError
 
 
@@ -35,7 +36,8 @@ class Entry(msgspec.Struct, frozen=True):
         started: the request it answers; None for given and injected messages.
         completed: the fact that a participant said it; None for given and injected messages.
         attempts: failed attempts before it.
-        left: the sentinel by which its author left with it, if it did.
+        left: how its author left with it, once for each way that it took.
+        passed: how its author declined the turn, if it did.
     """
 
     turn: int
@@ -43,7 +45,17 @@ class Entry(msgspec.Struct, frozen=True):
     started: TurnStarted | None = None
     completed: TurnCompleted | None = None
     attempts: tuple[AttemptFailed, ...] = ()
-    left: str | None = None
+    left: tuple[ParticipantLeft, ...] = ()
+    passed: TurnPassed | None = None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether a participant's turn made it and did nothing: nothing visible, no tool called."""
+        return (
+            self.completed is not None
+            and not self.completed.calls
+            and silence(self.message.text) is not None
+        )
 
 
 class State(msgspec.Struct, frozen=True):
@@ -126,13 +138,20 @@ def _expect_pending(state: State, name: str, what: str) -> None:
         )
 
 
-def _leave(state: State, event: ParticipantLeft) -> State:
-    """Mark the last message as the one with which its author left."""
+def _mark(state: State, event: ParticipantLeft | TurnPassed) -> State:
+    """Mark the last message as one with which its author left, or declined its turn."""
+    verb = "left" if isinstance(event, ParticipantLeft) else "passed"
     if not state.entries or state.entries[-1].turn != event.turn:
-        raise RecordError(f"{event.participant!r} left in turn {event.turn}, which is not the last")
-    if state.entries[-1].message.author != event.participant:
-        raise RecordError(f"{event.participant!r} left in turn {event.turn}, which is another's")
-    entry = replace(state.entries[-1], left=event.sentinel)
+        raise RecordError(
+            f"{event.participant!r} {verb} in turn {event.turn}, which is not the last"
+        )
+    last = state.entries[-1]
+    if last.message.author != event.participant:
+        raise RecordError(f"{event.participant!r} {verb} in turn {event.turn}, which is another's")
+    if isinstance(event, ParticipantLeft):
+        entry = replace(last, left=(*last.left, event))
+    else:
+        entry = replace(last, passed=event)
     return replace(state, entries=(*state.entries[:-1], entry))
 
 
@@ -164,8 +183,8 @@ def apply(state: State, event: Event) -> State:
             _expect(state, event.turn, "an injected message")
             entries = (*state.entries, Entry(event.turn, event.message))
             return State(state.started, entries, views=state.views, running=state.running)
-        case ParticipantLeft():
-            return _leave(state, event)
+        case ParticipantLeft() | TurnPassed():
+            return _mark(state, event)
         case ContextReset():
             _expect(state, event.turn, "a context reset")
             views = {**state.views, event.participant: event.first}

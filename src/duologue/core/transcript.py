@@ -11,10 +11,18 @@ from enum import StrEnum
 
 import msgspec
 
-from duologue.core.event import AttemptFailed, ContextReset, EndReason, Event, TurnStarted
+from duologue.core.event import (
+    AttemptFailed,
+    ContextReset,
+    EndReason,
+    Event,
+    ParticipantLeft,
+    TurnPassed,
+    TurnStarted,
+)
 from duologue.core.message import Origin, Silence, silence
 from duologue.core.perspective import SILENCE
-from duologue.core.provider import Finish, Seat
+from duologue.core.provider import Finish, Seat, ToolCall
 from duologue.core.rebuild import governing
 from duologue.core.state import Entry, State, apply
 
@@ -92,6 +100,7 @@ _ORIGINS = {
 }
 _FINISHES = {
     Finish.STOP: None,
+    Finish.CALL: None,
     Finish.LENGTH: "cut: the token limit",
     Finish.REFUSAL: "refusal",
     Finish.CONTENT_FILTER: "content filter",
@@ -225,8 +234,26 @@ def _of(entry: Entry) -> Iterable[Mark]:
         )
         said = f": {words}" if words else ""
         yield Mark(entry.completed.finish.value, cut + said)
-    if entry.left is not None:
-        yield Mark("exit", f"exit: {message.author} left with {entry.left}")
+    yield from map(called_mark, entry.completed.calls if entry.completed else ())
+    yield from map(left_mark, entry.left)
+    if entry.passed is not None:
+        yield passed_mark(entry.passed)
+
+
+def called_mark(call: ToolCall) -> Mark:
+    """That a tool was called, whether or not it was offered; only a declared one does anything."""
+    return Mark("call", f"tool: called {call.name} with {call.arguments or 'nothing'}")
+
+
+def left_mark(left: ParticipantLeft) -> Mark:
+    """That a participant left, and how."""
+    return Mark("exit", f"exit: {left.participant} left with {left.way}")
+
+
+def passed_mark(passed: TurnPassed) -> Mark:
+    """That a participant declined its turn, and how."""
+    how = "by its silence" if passed.token is None else f"with {passed.token}"
+    return Mark("pass", f"pass: {passed.participant} passed {how}")
 
 
 def _pending(state: State, resets: Sequence[ContextReset]) -> tuple[Mark, ...]:

@@ -76,6 +76,7 @@ class Annotation(msgspec.Struct, frozen=True):
         repeat: the earlier turn that it repeats, whatever its label.
         leaves: whether it takes leave by itself: a closing, a refusal, a token such as ``[End]``.
         length: characters in its text.
+        given: whether nobody's model said it (an opening, a scenario, a nudge): it takes no leave.
     """
 
     turn: int
@@ -85,6 +86,7 @@ class Annotation(msgspec.Struct, frozen=True):
     repeat: Repeat | None = None
     leaves: bool = False
     length: int = 0
+    given: bool = False
 
 
 class Reopening(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ again. What goes out is listed beside what cannot go with it. This module reads 
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 
 import msgspec
@@ -21,6 +21,7 @@ from duologue.core.event import (
 )
 from duologue.core.message import Message, Origin
 from duologue.core.spec import ConversationSpec, Participant, TurnCap
+from duologue.core.state import Entry
 from duologue.core.transcript import Transcript
 from duologue.errors import FormatError
 from duologue.formats import founding, jsonl
@@ -217,6 +218,17 @@ def _second(stamp: str) -> str:
     return stamp[:19].replace("T", " ")
 
 
+def _acts(entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
+    """What participants did beside speaking."""
+    calls = sum(len(entry.completed.calls) for entry in entries if entry.completed)
+    if calls:
+        yield "calls", f"{calls} calls of tools, and with what"
+    left = sum(len(entry.left) for entry in entries)
+    passed = sum(entry.passed is not None for entry in entries)
+    if left or passed:
+        yield "acts", f"that participants left {left} times and passed {passed} times, and how"
+
+
 def _facts(transcript: Transcript) -> Iterator[tuple[str, str]]:
     """What a record may hold beside authors and words, and how much of it there is here."""
     started, entries = transcript.state.begun(), transcript.state.entries
@@ -234,8 +246,11 @@ def _facts(transcript: Transcript) -> Iterator[tuple[str, str]]:
     attempts = sum(len(entry.attempts) for entry in entries) + len(transcript.state.attempts)
     if attempts:
         yield "attempts", f"{attempts} failed attempts"
+    yield from _acts(entries)
+    if started.spec.told is not None:
+        yield "told", f"what everybody was told: {started.spec.told!r}"
     if started.source is None:
-        yield "spec", "models, prompts, sampling, order and what the participants were told"
+        yield "spec", "models, prompts, sampling, order, endings, and whether anybody was told"
         yield "ended", "how the conversation ended"
         yield "times", "when each message was written"
     reasoned = sum(bool(entry.completed and entry.completed.reasoning) for entry in entries)

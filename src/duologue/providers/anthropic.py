@@ -2,8 +2,8 @@
 
 Thinking is kept apart from the words, and as blocks to be given back unmodified; its signature
 binds it to everything before it. A reply without any block is a silent turn, not an error. Blocks
-that are neither words nor thinking are named in the completion's detail. How long to wait stands
-in headers, which are read by whoever sent the request. This module opens no connection.
+that are neither words nor thinking nor calls are named in the completion's detail. How long to
+wait stands in headers, which are read by whoever sent the request. This module opens no connection.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from duologue.core.provider import Completion, Delta, Finish, Seat, Usage
+from duologue.core.provider import Completion, Delta, Finish, Seat, ToolCall, Usage
 from duologue.errors import (
     AuthenticationError,
     BrokenStreamError,
@@ -26,7 +26,7 @@ from duologue.errors import (
     RequestRefusedError,
 )
 from duologue.providers.dialect import ServerEvent
-from duologue.providers.replies import joined, shown, status_kind, understood
+from duologue.providers.replies import compact, joined, shown, status_kind, understood
 
 VERSION = "2023-06-01"
 
@@ -35,6 +35,7 @@ _FINISH = {
     "stop_sequence": Finish.STOP,
     "max_tokens": Finish.LENGTH,
     "refusal": Finish.REFUSAL,
+    "tool_use": Finish.CALL,
     "model_context_window_exceeded": Finish.CONTEXT_FULL,
 }
 _KINDS: dict[str, type[ProviderError]] = {
@@ -64,7 +65,9 @@ _BOUND_REMEDY = (
 )
 # The part of each delta that is more of the same part of its block.
 _PARTS = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
+_INPUT = {"input_json_delta": "partial_json"}
 _THINKING = ("thinking", "redacted_thinking")
+_CALL = "tool_use"
 _QUIET = ("ping", "message_stop", "content_block_stop")
 
 
@@ -222,6 +225,16 @@ class _Block:
         """The words of a block of words, the thoughts of a block of thinking."""
         return joined(self.parts.get(str(self.kind), ()))
 
+    def call(self) -> ToolCall:
+        """The call that a block of one is; an input that came in pieces replaces the first one."""
+        pieces = joined(self.parts.get("partial_json", ()))
+        ident = self.start.get("id")
+        return ToolCall(
+            self.start["name"],
+            pieces or compact(self.start.get("input", {})),
+            ident if isinstance(ident, str) else None,
+        )
+
     def whole(self) -> dict[str, Any]:
         """The block as a reply that was not streamed would hold it."""
         return self.start | {part: joined(pieces) for part, pieces in self.parts.items()}
@@ -287,21 +300,33 @@ class MessageReader:
             MalformedReplyError: it does not say why it ended.
         """
         if not self._done:
-            raise self._failed(BrokenStreamError("the stream ended before the reply did"))
+            calls = self._called()
+            calling = f", while it called {calls}" if calls else ""
+            raise self._failed(BrokenStreamError(f"the stream ended before the reply did{calling}"))
         reason = self._stop.stop_reason
         if reason is None:
             raise self._failed(MalformedReplyError("the reply does not say why it ended"))
         thoughts = [block.text() for block in self._blocks if block.kind == "thinking"]
         return Completion(
             text=self._said(),
-            finish=_FINISH.get(reason, Finish.UNKNOWN),
+            finish=self._normal(reason),
             finish_raw=reason,
             usage=_counted(self._usage),
             served=self._model,
             reasoning="\n\n".join(filter(None, thoughts)) or None,
             detail=self._detail(),
             blocks=self._bound(),
+            calls=self._called(),
         )
+
+    def _normal(self, reason: str) -> Finish:
+        """Why it ended, in our words."""
+        finish = _FINISH.get(reason, Finish.UNKNOWN)
+        return Finish.CALL if finish is Finish.STOP and self._called() else finish
+
+    def _called(self) -> tuple[ToolCall, ...]:
+        """The calls so far."""
+        return tuple(block.call() for block in self._blocks if block.kind == _CALL)
 
     def _read(self, event: ServerEvent, shape: type[T]) -> T:
         """An event, typed; what was said so far goes with an error."""
@@ -326,7 +351,9 @@ class MessageReader:
     def _open(self, start: dict[str, Any], place: int) -> Iterator[Delta]:
         """A block begins, perhaps with words."""
         block = self._places[place] = _Block(start)
-        if block.kind not in ("text", *_THINKING):
+        if block.kind == _CALL and not isinstance(start.get("name"), str):
+            raise self._failed(MalformedReplyError("a call in the reply does not name its tool"))
+        if block.kind not in ("text", _CALL, *_THINKING):
             self._foreign[str(block.kind)] = None
         elif block.kind == "text" and "text" not in start:
             raise self._failed(MalformedReplyError("a text block of the reply has no text"))
@@ -342,10 +369,10 @@ class MessageReader:
         block, kind = self._places.get(more.index), more.delta.get("type")
         if block is None:
             raise self._failed(MalformedReplyError(f"block {more.index} goes on but never began"))
-        part = _PARTS.get(str(kind))
+        part = (_INPUT if block.kind == _CALL else _PARTS).get(str(kind))
         if part is not None:
             yield from self._add(block, part, more.delta.get(part, msgspec.UNSET))
-        elif block.kind in ("text", *_THINKING):
+        elif block.kind in ("text", _CALL, *_THINKING):
             self._foreign[str(kind)] = None
 
     def _add(self, block: _Block, part: str, more: object) -> Iterator[Delta]:

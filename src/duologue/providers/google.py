@@ -2,8 +2,8 @@
 
 A stream has no last word: a reply is whole with a finish reason, or with the reason for which the
 prompt was blocked, and more (tokens, a signature) may come after it. Signed parts are kept as they
-came, with the words around them, to be given back unmodified. Parts that are neither words nor
-thoughts are named in the completion's detail. This module opens no connection.
+came, with the words and calls around them, to be given back unmodified. Parts that are none of
+these are named in the completion's detail. This module opens no connection.
 """
 
 import re
@@ -14,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from duologue.core.provider import Completion, Delta, Finish, Seat, Usage
+from duologue.core.provider import Completion, Delta, Finish, Seat, ToolCall, Usage
 from duologue.errors import (
     AuthenticationError,
     BrokenStreamError,
@@ -27,7 +27,7 @@ from duologue.errors import (
     RequestRefusedError,
 )
 from duologue.providers.dialect import ServerEvent
-from duologue.providers.replies import joined, shown, status_kind, understood
+from duologue.providers.replies import compact, joined, shown, status_kind, understood
 
 _VERSION = re.compile(r"[^/]/v\d+(alpha|beta)?\d*/?$")
 
@@ -70,15 +70,24 @@ _TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 _DELAY = re.compile(r"(\d+(?:\.\d+)?)s")
-_WORDS = ("text", "thought", "thoughtSignature")
+_KNOWN = ("text", "thought", "thoughtSignature", "functionCall")
+
+
+class _Called(msgspec.Struct):
+    """A call of a tool."""
+
+    name: str
+    args: dict[str, Any] = {}
+    id: str | None = None
 
 
 class _Part(msgspec.Struct):
-    """A part of a content, as far as it is words."""
+    """A part of a content, as far as it is words or a call."""
 
     text: str | UnsetType = UNSET
     thought: bool = False
     thoughtSignature: str | UnsetType = UNSET  # noqa: N815 - the API's name
+    functionCall: _Called | None = None  # noqa: N815 - likewise
 
 
 class _Content(msgspec.Struct):
@@ -197,6 +206,7 @@ class ContentReader:
         self._thoughts: list[str] = []
         self._parts: list[dict[str, Any] | list[str]] = []
         self._signed = False
+        self._calls: list[ToolCall] = []
         self._foreign: dict[str, None] = {}
         self._spoke = False
         self._finish: str | None = None
@@ -243,7 +253,8 @@ class ContentReader:
         if not self.done and not self._spoke:
             raise MalformedReplyError("the reply holds no candidate, nor why there is none")
         if not self.done:
-            raise self._failed(BrokenStreamError("the stream ended before the reply did"))
+            calling = f", while it called {tuple(self._calls)}" if self._calls else ""
+            raise self._failed(BrokenStreamError(f"the stream ended before the reply did{calling}"))
         finish, raw = self._ending()
         return Completion(
             text=joined(self._text),
@@ -254,6 +265,7 @@ class ContentReader:
             reasoning=joined(self._thoughts) or None,
             detail=self._detail(),
             blocks=self._bound() if self._signed else (),
+            calls=tuple(self._calls),
         )
 
     def _failed(self, error: ProviderError) -> ProviderError:
@@ -276,16 +288,18 @@ class ContentReader:
         self._why += [f"blocked for {', '.join(ratings)}"] if ratings else []
 
     def _listen(self, raw: dict[str, Any]) -> Iterator[Delta]:
-        """One part: words, thoughts, a signature, or something else."""
+        """One part: words, thoughts, a signature, a call, or something else."""
         try:
             part = msgspec.convert(raw, _Part)
         except msgspec.ValidationError as error:
             detail = f"a part of the reply cannot be understood ({error})"
             raise self._failed(MalformedReplyError(detail)) from error
-        self._foreign |= dict.fromkeys(name for name in raw if name not in _WORDS)
+        self._foreign |= dict.fromkeys(name for name in raw if name not in _KNOWN)
         text = "" if part.text is UNSET else part.text
         (self._thoughts if part.thought else self._text).append(text)
         self._keep(raw, part, text)
+        if called := part.functionCall:
+            self._calls.append(ToolCall(called.name, compact(called.args), called.id))
         if text:
             yield Delta(text, reasoning=part.thought)
 
@@ -293,6 +307,8 @@ class ContentReader:
         """Signed parts as they are, and the words between them."""
         if part.thoughtSignature is not UNSET:
             self._signed = True
+            self._parts.append(raw)
+        elif part.functionCall:
             self._parts.append(raw)
         elif text and not part.thought:
             last = self._parts[-1] if self._parts else None
@@ -311,7 +327,8 @@ class ContentReader:
         """Why it ended, in our words and in theirs."""
         if self._finish is None:
             return Finish.REFUSAL, self._blocked.block_reason if self._blocked else None
-        return _FINISH.get(self._finish, Finish.UNKNOWN), self._finish
+        finish = _FINISH.get(self._finish, Finish.UNKNOWN)
+        return (Finish.CALL if finish is Finish.STOP and self._calls else finish), self._finish
 
     def _detail(self) -> str | None:
         """What the API said of a block, and what it sent beside words and thoughts."""

@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from duologue.core.provider import Completion, Delta, Finish, Seat, Usage
-from duologue.core.wire.pieces import quirk
+from duologue.core.provider import Completion, Delta, Finish, Seat, ToolCall, Usage
+from duologue.core.wire.openai import reasoning_back
 from duologue.errors import (
     AuthenticationError,
     BrokenStreamError,
@@ -27,7 +27,7 @@ from duologue.errors import (
     RequestRefusedError,
 )
 from duologue.providers.dialect import ServerEvent
-from duologue.providers.replies import joined, shown, understood
+from duologue.providers.replies import compact, joined, shown, understood
 
 _FINISH = {
     "stop": Finish.STOP,
@@ -38,6 +38,8 @@ _FINISH = {
     "max_tokens": Finish.LENGTH,
     "content_filter": Finish.CONTENT_FILTER,
     "refusal": Finish.REFUSAL,
+    "tool_calls": Finish.CALL,
+    "tool_use": Finish.CALL,
     "context_length_exceeded": Finish.CONTEXT_FULL,
     "model_context_window_exceeded": Finish.CONTEXT_FULL,
 }
@@ -81,6 +83,7 @@ class _Said(msgspec.Struct):
     reasoning: str | None = None
     reasoning_details: list[dict[str, Any]] | None = None
     tool_calls: Any = None
+    function_call: Any = None
 
 
 class _Choice(msgspec.Struct):
@@ -154,6 +157,7 @@ class ChatReader:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._details: list[_Detail] = []
+        self._calls: list[_Call] = []
         self._others: list[Any] = []
         self._refused = False
         self._spoke = False
@@ -214,7 +218,8 @@ class ChatReader:
             MalformedReplyError: there is no reply in it.
         """
         if not self.done:
-            raise self._failed(BrokenStreamError("the stream ended before the reply did"))
+            calling = f", while it called {self._called()}" if self._calls else ""
+            raise self._failed(BrokenStreamError(f"the stream ended before the reply did{calling}"))
         if not self._spoke:
             raise MalformedReplyError("the reply holds no choices, so nothing was said")
         finish = self._normal()
@@ -227,6 +232,7 @@ class ChatReader:
             reasoning=joined(self._reasoning) or None,
             detail=self._detail(finish),
             blocks=self._blocks(),
+            calls=self._called(),
         )
 
     def _chunk(self, data: bytes) -> _Chunk:
@@ -251,24 +257,41 @@ class ChatReader:
         self._native = choice.native_finish_reason or self._native
         self._filter = choice.content_filter_results or self._filter
         self._count(choice.usage)
-        said = choice.delta or choice.message
-        return self._listen(said) if said else []
+        if choice.delta or not choice.message:
+            return self._listen(choice.delta) if choice.delta else []
+        return self._listen(choice.message, whole=True)
 
-    def _listen(self, said: _Said) -> list[Delta]:
-        """Words and reasoning, kept apart."""
+    def _listen(self, said: _Said, *, whole: bool = False) -> list[Delta]:
+        """Words and reasoning, kept apart; calls, which are neither."""
         words, thoughts = _parts(said.content)
         details = said.reasoning_details or []
         # Some say the same in two or three places, for clients old and new: the first one counts.
         thought = said.reasoning_content or said.reasoning or _thought(details) or thoughts
         self._refused = self._refused or bool(said.refusal)
         self._details += map(_Detail, details)
-        self._others += [said.tool_calls] if said.tool_calls else []
+        self._call(said.tool_calls, whole=whole)
+        self._others += [said.function_call] if said.function_call else []
         self._others += _no_words(said.content)
         deltas = [Delta(thought, reasoning=True)] if thought else []
         deltas += [Delta(text) for text in (words, said.refusal) if text]
         for delta in deltas:
             (self._reasoning if delta.reasoning else self._text).append(delta.text)
         return deltas
+
+    def _call(self, pieces: Any, *, whole: bool) -> None:  # noqa: ANN401 - whatever stands there
+        """Pieces of calls, or calls that are whole; what has not their form goes on record too."""
+        for piece in pieces if isinstance(pieces, list) else [pieces] if pieces else []:
+            before = None if whole else _goes_on(self._calls, piece)
+            if before is not None:
+                before.add(piece)
+            elif _names(piece):
+                self._calls.append(_Call(piece))
+            else:
+                self._others.append(piece)
+
+    def _called(self) -> tuple[ToolCall, ...]:
+        """The calls so far."""
+        return tuple(call.whole() for call in self._calls)
 
     def _count(self, usage: Any) -> None:  # noqa: ANN401 - a count that is wrong costs no reply
         """Tokens; the last count is the whole one."""
@@ -278,7 +301,8 @@ class ChatReader:
         """Why it stopped, in our words."""
         if self._refused or self._native == "refusal":
             return Finish.REFUSAL
-        return _FINISH.get(self._finish or "", Finish.UNKNOWN)
+        finish = _FINISH.get(self._finish or "", Finish.UNKNOWN)
+        return Finish.CALL if finish is Finish.STOP and self._calls else finish
 
     def _detail(self, finish: Finish) -> str | None:
         """What the provider said about a reply that did not simply stop."""
@@ -293,11 +317,62 @@ class ChatReader:
 
     def _blocks(self) -> tuple[dict[str, Any], ...]:
         """The reasoning in the form in which this provider wants it back, if it does."""
-        field = quirk(self._seat, "reasoning_back")
+        field = reasoning_back(self._seat, calls=bool(self._calls))
         value = (
             _assembled(self._details) if field == "reasoning_details" else joined(self._reasoning)
         )
         return ({"field": field, "value": value},) if field and value else ()
+
+
+class _Call:
+    """One call of a tool, as its pieces come."""
+
+    def __init__(self, piece: dict[str, Any]) -> None:
+        self.place = piece.get("index")
+        self.id = ""
+        self._name = ""
+        self._arguments: list[str] = []
+        self.add(piece)
+
+    def add(self, piece: dict[str, Any]) -> None:
+        """Take the next piece; some say the id and the name again in every one."""
+        called = _function(piece)
+        self.id = self.id or _string(piece, "id")
+        name = _string(called, "name")
+        self._name += name if name != self._name else ""
+        given = called.get("arguments")
+        self._arguments += [] if given is None else [compact(given)]
+
+    def whole(self) -> ToolCall:
+        """The call."""
+        return ToolCall(joined([self._name]), joined(self._arguments), self.id or None)
+
+
+def _function(piece: dict[str, Any]) -> dict[str, Any]:
+    """What a piece says of the tool that is called."""
+    called = piece.get("function")
+    return called if isinstance(called, dict) else {}
+
+
+def _names(piece: Any) -> bool:  # noqa: ANN401 - whatever stands there
+    """Whether a piece begins a call: it names a tool."""
+    return isinstance(piece, dict) and bool(_string(_function(piece), "name"))
+
+
+def _goes_on(calls: list[_Call], piece: Any) -> _Call | None:  # noqa: ANN401 - whatever stands there
+    """The call of which a piece is more; None for the first of a new one.
+
+    The index tells. Where there is none, or one stands for several, another id is another call.
+    """
+    if not isinstance(piece, dict):
+        return None
+    place, name = piece.get("index"), _string(piece, "id")
+    for call in reversed(calls):
+        if name and call.id and name != call.id:
+            continue
+        if (place is None and not _names(piece)) or (place is not None and place == call.place):
+            return call
+    return None
 
 
 class _Detail:

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from duologue.core.perspective import offered
 from duologue.core.provider import Provider, Seat
 from duologue.core.spec import ConversationSpec, Participant
 from duologue.core.toml_document import nearest
@@ -88,6 +89,9 @@ PROVIDERS: dict[str, Callable[[str], Awaitable[Provider]]] = {
     "llm": _llm,
 }
 """Providers that are no catalogue's and no plug-in's: who opens a model of that name."""
+
+_TOOLLESS = ("function", "human", "llm", "local")
+"""Providers of ours that no tool can be offered to. A script says for itself what it calls."""
 
 _NAMELESS = ("human",)
 """Providers that need no model's name."""
@@ -223,7 +227,12 @@ def warnings(spec: ConversationSpec, environ: Environ = os.environ) -> tuple[str
         provider, model = split(seat.model, environ)
         if provider in known:
             given = _given(spec, seat)
-            told += _doubts(seat.name, f"{provider}:{model}", known[provider].ways(model), given)
+            ways = known[provider].ways(model)
+            told += _doubts(seat.name, f"{provider}:{model}", ways, given)
+            toolless = ways.quirks.get("tools") == "refused"
+        else:
+            toolless = provider in _TOOLLESS
+        told += _unoffered(spec, seat) if toolless else ()
     return tuple(told)
 
 
@@ -292,6 +301,13 @@ def _given(spec: ConversationSpec, seat: Participant) -> dict[str, Any]:
     values["seed"] = spec.seed if sampling.seed is None else sampling.seed
     declared = {name: value for name, value in values.items() if value not in (None, ())}
     return declared | sampling.extra
+
+
+def _unoffered(spec: ConversationSpec, seat: Participant) -> Iterator[str]:
+    """One sentence for each tool that a participant will not be offered."""
+    for tool in offered(spec):
+        instead = "it will be refused a seat" if tool.needed else "it can leave by words only"
+        yield f"{seat.name}: {seat.model} takes no tools, so never {tool.name}: {instead}"
 
 
 def _doubts(name: str, model: str, ways: Rule, given: dict[str, Any]) -> Iterator[str]:

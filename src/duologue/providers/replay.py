@@ -93,6 +93,7 @@ def _completion(event: Outcome) -> Completion:
         blocks=event.blocks,
         cost=event.cost,
         pace=event.pace,
+        calls=event.calls,
     )
 
 

@@ -61,6 +61,13 @@ def joined(pieces: Iterable[str]) -> str:
     return text
 
 
+def compact(value: object) -> str:
+    """A text as it is, any other JSON value in as few characters as it takes."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 def status_kind(status: int) -> type[ProviderError]:
     """The boundary that a status alone tells of, where no words of the API's own do."""
     match status:

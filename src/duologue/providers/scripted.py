@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from duologue.core.provider import Call, Completion, Delta, Finish, Seat
+from duologue.core.provider import Call, Completion, Delta, Finish, Seat, ToolCall
 from duologue.errors import ConfigurationError, ProviderError
 
 
@@ -21,11 +21,13 @@ class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         text: the words.
         finish: why it stops.
         reasoning: what it thinks first, if anything.
+        calls: the tools that it calls, offered or not.
     """
 
     text: str
     finish: Finish = Finish.STOP
     reasoning: str | None = None
+    calls: tuple[ToolCall, ...] = ()
 
 
 class _Said(msgspec.Struct, frozen=True):
@@ -41,7 +43,10 @@ class _Body(msgspec.Struct, frozen=True):
 
 
 class Scripted:
-    """Gives its replies in order, again and again; a ``ProviderError`` among them is raised."""
+    """Gives its replies in order, again and again; a ``ProviderError`` among them is raised.
+
+    A script in which a tool is called can be offered tools; any other could never call one.
+    """
 
     def __init__(
         self, replies: Sequence[str | Reply | ProviderError], name: str = "script"
@@ -58,9 +63,11 @@ class Scripted:
         if not replies:
             raise ConfigurationError(f"the script {name!r} holds no reply: write at least one")
         self._replies = [Reply(reply) if isinstance(reply, str) else reply for reply in replies]
-        shown = repr(self._replies).encode("utf-8", "surrogatepass")
+        shown = f"[{', '.join(map(_shown, self._replies))}]".encode("utf-8", "surrogatepass")
         digest = blake2b(shown, digest_size=16).hexdigest()
-        self.seat = Seat("scripted", name, settings={"script": digest})
+        calling = any(isinstance(reply, Reply) and reply.calls for reply in self._replies)
+        quirks = {"quirks": {"tools": "accepted"}} if calling else {}
+        self.seat = Seat("scripted", name, settings={"script": digest, **quirks})
 
     async def stream(self, call: Call) -> AsyncGenerator[Delta | Completion, None]:
         """Say the reply that is due, word by word."""
@@ -73,12 +80,25 @@ class Scripted:
             yield Delta(reply.reasoning, reasoning=True)
         for word in _words(reply.text):
             yield Delta(word)
+        stopped = reply.finish is Finish.STOP
         yield Completion(
-            reply.text, reply.finish, served=self.seat.model, reasoning=reply.reasoning
+            reply.text,
+            Finish.CALL if stopped and reply.calls else reply.finish,
+            served=self.seat.model,
+            reasoning=reply.reasoning,
+            calls=reply.calls,
         )
 
     async def aclose(self) -> None:
         """Nothing is held."""
+
+
+def _shown(reply: Reply | ProviderError) -> str:
+    """A reply for the digest; one without calls as before there were any: old records go on."""
+    if isinstance(reply, ProviderError):
+        return repr(reply)
+    said = f"text={reply.text!r}, finish={reply.finish!r}, reasoning={reply.reasoning!r}"
+    return f"Reply({said}, calls={reply.calls!r})" if reply.calls else f"Reply({said})"
 
 
 def _words(text: str) -> list[str]:

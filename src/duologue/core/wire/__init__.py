@@ -8,9 +8,12 @@ This package sends nothing.
 from collections.abc import Callable
 from hashlib import blake2b
 
+from msgspec.structs import replace
+
 from duologue.core.provider import Seat
 from duologue.core.request import Request, Wire
 from duologue.core.wire import anthropic, gguf, google, llm, openai, plain
+from duologue.core.wire.tools import fitted
 from duologue.errors import ConfigurationError
 
 Encoder = Callable[[Seat, Request], Wire]
@@ -29,7 +32,8 @@ def encode(seat: Seat, request: Request) -> Wire:
     """The exact bytes that ``request`` is for ``seat``.
 
     Raises:
-        ConfigurationError: no encoder has that dialect's name.
+        ConfigurationError: no encoder has that dialect's name, or the seat cannot be offered what
+            the spec declares.
     """
     try:
         encoder = ENCODERS[seat.dialect]
@@ -38,7 +42,9 @@ def encode(seat: Seat, request: Request) -> Wire:
         raise ConfigurationError(
             f"no encoder for the dialect {seat.dialect!r} of model {seat.model!r}; known: {known}"
         ) from None
-    return encoder(seat, request)
+    fit, edits = fitted(seat, request)
+    wire = encoder(seat, fit)
+    return replace(wire, edits=(*edits, *wire.edits)) if edits else wire
 
 
 def digest(body: bytes) -> str:

@@ -10,8 +10,9 @@ import msgspec
 
 from duologue.core.event import Edit
 from duologue.core.provider import Seat
-from duologue.core.request import Heard, Request, Wire
+from duologue.core.request import Called, Heard, Request, Tool, Wire
 from duologue.core.wire.pieces import body, chosen, members, quirk, quoted, voiced, with_extra
+from duologue.core.wire.tools import answers
 
 LIMIT = 4096
 
@@ -39,7 +40,13 @@ def encode(seat: Seat, request: Request) -> Wire:
         sampling = {"max_tokens": LIMIT, **sampling}
     caching = quirk(seat, "cache") == "automatic"
     stream = seat.settings.get("stream", True)
-    declared = {"model": seat.model, "stream": stream, **sampling, "system": request.system}
+    declared = {
+        "model": seat.model,
+        "stream": stream,
+        **sampling,
+        "system": request.system,
+        "tools": list(map(_tool, request.tools)) or None,
+    }
     default = {"cache_control": {"type": "ephemeral"}} if caching else {}
     head = members(with_extra(declared, extra, default, {"messages"}))
     joined = b'"messages":[' + b",".join(_message(item) for item in heard)
@@ -52,9 +59,21 @@ def _ours(block: dict[str, Any]) -> bool:
     return kind in ("thinking", "redacted_thinking") or (kind == "text" and isinstance(text, str))
 
 
+def _tool(tool: Tool) -> dict[str, Any]:
+    """A tool as it is offered."""
+    schema = {"type": "object", "properties": {}}
+    return {"name": tool.name, "description": tool.description, "input_schema": schema}
+
+
 def _message(heard: Heard) -> bytes:
-    """A message; the participant's own bound reasoning stands where it stood, unmodified."""
+    """A message; the participant's own bound reasoning stands where it stood, unmodified.
+
+    Its calls stand after the words, and their answers in a message after it.
+    """
     role = b'{"role":' + quoted(heard.role.value) + b',"content":'
+    if heard.calls:
+        content = [*_content(heard), *map(_call, heard.calls)]
+        return role + msgspec.json.encode(content) + b"}," + _answers(heard)
     if not heard.blocks:
         return role + quoted(heard.text) + b"}"
     return role + msgspec.json.encode(_content(heard)) + b"}"
@@ -66,4 +85,21 @@ def _content(heard: Heard) -> list[dict[str, Any]]:
     if "".join(texts) == heard.text:
         return list(heard.blocks)
     reasoning = [block for block in heard.blocks if block["type"] != "text"]
+    if heard.calls and not heard.text:
+        return reasoning
     return [*reasoning, {"type": "text", "text": heard.text}]
+
+
+def _call(call: Called) -> dict[str, Any]:
+    """A call as it was made; its arguments are written as they came."""
+    given = msgspec.Raw(call.arguments.encode())
+    return {"type": "tool_use", "id": call.id, "name": call.name, "input": given}
+
+
+def _answers(heard: Heard) -> bytes:
+    """What the calls of one message were answered with."""
+    results = [
+        {"type": "tool_result", "tool_use_id": call.id, "content": words}
+        for call, words in answers(heard.calls)
+    ]
+    return msgspec.json.encode({"role": "user", "content": results})

@@ -5,7 +5,7 @@ so they become parts of one content, as an edit: no word is changed. What differ
 (the seed) stands after the contents.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
@@ -13,7 +13,7 @@ import msgspec
 
 from duologue.core.event import Edit
 from duologue.core.provider import Seat
-from duologue.core.request import Heard, Request, Role, Wire
+from duologue.core.request import Called, Heard, Request, Role, Tool, Wire
 from duologue.core.wire.pieces import (
     body,
     chosen,
@@ -23,6 +23,7 @@ from duologue.core.wire.pieces import (
     voiced,
     with_extra,
 )
+from duologue.core.wire.tools import answers
 from duologue.errors import RequestRefusedError
 
 _ROLES = {Role.OWN: b'"model"', Role.OTHER: b'"user"'}
@@ -44,12 +45,14 @@ def encode(seat: Seat, request: Request) -> Wire:
         RequestRefusedError: the provider would refuse the view.
     """
     heard, edits = voiced(seat, request, _ours)
-    runs = [list(run) for _, run in groupby(heard, key=lambda item: item.role)]
-    if len(runs) < len(heard):
+    sides = [side for item in heard for side in _sides(item)]
+    runs = [list(run) for _, run in groupby(sides, key=lambda side: side[0])]
+    if len(runs) < len(sides):
         detail = f"{seat.provider} refuses neighbours of one role: they are parts of one content"
         edits = (*edits, Edit("joined", detail))
     told = None if request.system is None else {"parts": [{"text": request.system}]}
-    system = present({"systemInstruction": told})
+    offered = [{"functionDeclarations": list(map(_tool, request.tools))}] if request.tools else None
+    system = present({"systemInstruction": told, "tools": offered})
     head, tail = members(system), members(_tail(request, {"contents", *system}))
     contents = b'"contents":[' + b",".join(_content(run) for run in runs)
     open_end = len(contents) - len(b"]}")
@@ -68,24 +71,63 @@ def _tail(request: Request, taken: Iterable[str]) -> dict[str, Any]:
     return with_extra({"generationConfig": config or None}, extra, taken=taken)
 
 
+def _tool(tool: Tool) -> dict[str, str]:
+    """A tool as it is offered; the API refuses parameters that are an empty object."""
+    return {"name": tool.name, "description": tool.description}
+
+
 def _ours(block: dict[str, Any]) -> bool:
-    """Whether bound reasoning came by this dialect: a signed part, or words between such."""
+    """Whether bound reasoning came by this dialect: a signed part, words or calls beside it."""
     text = block.get("text", "")
     return isinstance(text, str) and (
-        isinstance(block.get("thoughtSignature"), str) or block.keys() == {"text"}
+        isinstance(block.get("thoughtSignature"), str)
+        or block.keys() == {"text"}
+        or "functionCall" in block
     )
 
 
-def _content(run: list[Heard]) -> bytes:
+_Side = tuple[Role, list[bytes]]
+
+
+def _sides(heard: Heard) -> Iterator[_Side]:
+    """The parts of a message, and the answers to its calls as parts of the other side."""
+    yield heard.role, _parts(heard)
+    if heard.calls:
+        yield Role.OTHER, [_answer(call, words) for call, words in answers(heard.calls)]
+
+
+def _content(run: list[_Side]) -> bytes:
     """One content: what one side said before the other answered."""
-    parts = b",".join(part for heard in run for part in _parts(heard))
-    return b'{"role":' + _ROLES[run[0].role] + b',"parts":[' + parts + b"]}"
+    parts = b",".join(part for _, parts in run for part in parts)
+    return b'{"role":' + _ROLES[run[0][0]] + b',"parts":[' + parts + b"]}"
 
 
 def _parts(heard: Heard) -> list[bytes]:
-    """The parts as they came, if they hold the very words; else the words after the reasoning."""
-    texts = [block.get("text", "") for block in heard.blocks if not block.get("thought")]
-    if heard.blocks and "".join(texts) == heard.text:
-        return [msgspec.json.encode(block) for block in heard.blocks]
-    bound = [block for block in heard.blocks if block.get("thought") or not block.get("text")]
-    return [*map(msgspec.json.encode, bound), b'{"text":' + quoted(heard.text) + b"}"]
+    """The parts as they came, if they hold the very words; else the words after the reasoning.
+
+    A call that came among such parts is one of them, with its signature.
+    """
+    blocks = heard.blocks
+    among = any("functionCall" in block for block in blocks)
+    calls = [] if among else list(map(_call, heard.calls))
+    texts = [block.get("text", "") for block in blocks if not block.get("thought")]
+    if blocks and "".join(texts) == heard.text:
+        said = [msgspec.json.encode(block) for block in blocks]
+    else:
+        bound = [block for block in blocks if block.get("thought") or not block.get("text")]
+        words = [b'{"text":' + quoted(heard.text) + b"}"] if heard.text or not heard.calls else []
+        said = [*map(msgspec.json.encode, bound), *words]
+    return [*said, *calls]
+
+
+def _call(call: Called) -> bytes:
+    """A call as it was made; its arguments are written as they came."""
+    given = msgspec.Raw(call.arguments.encode())
+    called = present({"id": call.id, "name": call.name, "args": given})
+    return msgspec.json.encode({"functionCall": called})
+
+
+def _answer(call: Called, words: str) -> bytes:
+    """What a call was answered with."""
+    given = present({"id": call.id, "name": call.name, "response": {"output": words}})
+    return msgspec.json.encode({"functionResponse": given})

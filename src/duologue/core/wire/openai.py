@@ -8,8 +8,10 @@ routes by a key of ours (``prompt_cache_key``, ``session_id``), the catalogue's 
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from duologue.core.provider import Seat
-from duologue.core.request import Heard, Request, Wire
+from duologue.core.request import Called, Heard, Request, Tool, Wire
 from duologue.core.wire.pieces import (
     body,
     chosen,
@@ -20,6 +22,7 @@ from duologue.core.wire.pieces import (
     voiced,
     with_extra,
 )
+from duologue.core.wire.tools import answers
 
 _NAMES = {"temperature": "temperature", "top_p": "top_p", "stop": "stop"}
 
@@ -53,7 +56,12 @@ def _head(seat: Seat, request: Request, taken: Iterable[str]) -> dict[str, objec
     limit = quirk(seat, "limit") or "max_tokens"
     sampling = chosen(request.sampling, {**_NAMES, "max_tokens": limit})
     return with_extra(
-        {"model": seat.model, "stream": stream, **sampling},
+        {
+            "model": seat.model,
+            "stream": stream,
+            **sampling,
+            "tools": list(map(_tool, request.tools)) or None,
+        },
         request.sampling.extra,
         {
             "stream_options": {"include_usage": True} if asks_usage else None,
@@ -68,14 +76,50 @@ def _ours(block: dict[str, Any]) -> bool:
     return block.keys() == {"field", "value"} and isinstance(block["field"], str)
 
 
+def reasoning_back(seat: Seat, *, calls: bool) -> str | None:
+    """The field in which a provider wants a turn's reasoning back; some only beside a call."""
+    field: str | None = quirk(seat, "reasoning_back")
+    return field or (quirk(seat, "reasoning_with_calls") if calls else None)
+
+
 def _plain(role: str, text: str) -> bytes:
     """A message of a role and words."""
     return b'{"role":' + quoted(role) + b',"content":' + quoted(text) + b"}"
 
 
+def _tool(tool: Tool) -> dict[str, Any]:
+    """A tool as it is offered."""
+    return {
+        "type": "function",
+        "function": {
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": {"type": "object", "properties": {}},
+        },
+    }
+
+
 def _message(seat: Seat, heard: Heard) -> bytes:
-    """A message, with the participant's own bound reasoning where the provider wants it back."""
+    """A message, with the participant's own bound reasoning where the provider wants it back.
+
+    Its calls stand in it, and each one's answer is a message after it.
+    """
     plain = _plain(heard.role.value, heard.text)
-    wanted = quirk(seat, "reasoning_back")
-    back = {block["field"]: block["value"] for block in heard.blocks if block["field"] == wanted}
-    return plain if not back else plain[:-1] + b"," + members(back) + b"}"
+    if heard.calls and not heard.text:
+        plain = b'{"role":' + quoted(heard.role.value) + b',"content":null}'
+    wanted = reasoning_back(seat, calls=bool(heard.calls))
+    more: dict[str, Any] = {"tool_calls": list(map(_call, heard.calls))} if heard.calls else {}
+    more |= {block["field"]: block["value"] for block in heard.blocks if block["field"] == wanted}
+    said = plain if not more else plain[:-1] + b"," + members(more) + b"}"
+    return b",".join((said, *(_answer(call, words) for call, words in answers(heard.calls))))
+
+
+def _call(call: Called) -> dict[str, Any]:
+    """A call as it was made."""
+    called = {"name": call.name, "arguments": call.arguments}
+    return {"id": call.id, "type": "function", "function": called}
+
+
+def _answer(call: Called, words: str) -> bytes:
+    """What a call was answered with."""
+    return msgspec.json.encode({"role": "tool", "tool_call_id": call.id, "content": words})

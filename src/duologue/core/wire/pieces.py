@@ -112,7 +112,8 @@ def _refuse_unanswerable(seat: Seat, request: Request) -> None:
             f"{request.participant} has nothing to answer, and {seat.provider} refuses an empty "
             "conversation: give it an opener"
         )
-    if request.messages[-1].role is Role.OWN and quirk(seat, "prefill") == "refused":
+    last = request.messages[-1]
+    if last.role is Role.OWN and not last.calls and quirk(seat, "prefill") == "refused":
         raise RequestRefusedError(
             f"the view of {request.participant} ends with its own words, which {seat.provider} "
             "refuses for this model: let another speak first"
@@ -130,6 +131,11 @@ def _accepted(
         heard = replace(heard, blocks=tuple(filter(ours, heard.blocks)))
     kind = silence(heard.text)
     if kind is not None and quirk(seat, "silence") == "refused":
+        if heard.calls:  # a call is something to send: nothing has to stand in for words
+            if heard.text:
+                detail = f"{seat.provider} refuses silent words ({kind.value}) beside a call"
+                edits.append(Edit("left_out", detail, place))
+            return replace(heard, text=""), edits
         if request.stand_in is None:
             raise RequestRefusedError(
                 f"a turn of {heard.author} in the view of {request.participant} is silent, and "

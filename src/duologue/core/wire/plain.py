@@ -11,13 +11,18 @@ from duologue.core.request import Request, Wire
 
 
 def encode(seat: Seat, request: Request) -> Wire:
-    """``{"model", "participant", "system", "sampling", "messages": [...], "seed"}``, compact."""
+    """``{"model", "participant", "system", "sampling", "messages": [...], "seed"}``, compact.
+
+    Tools, where any are offered, stand before the messages.
+    """
+    tools = [{"name": tool.name, "description": tool.description} for tool in request.tools]
     head = msgspec.json.encode(
         {
             "model": seat.model,
             "participant": request.participant,
             "system": request.system,
             "sampling": request.sampling,
+            **({"tools": tools} if tools else {}),
         }
     )
     messages = b",".join(msgspec.json.encode(message) for message in request.messages)

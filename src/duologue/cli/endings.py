@@ -1,0 +1,283 @@
+"""``duologue endings``: how conversations end, a line each, and how often, with n and intervals."""
+
+import csv
+import io
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from duologue.cli.completing import complete_id, complete_model
+from duologue.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from duologue.endings.codebook import Annotation, Arc
+    from duologue.endings.described import Described
+    from duologue.endings.judge import Verdict
+    from duologue.endings.rates import Group, Rate
+    from duologue.surveying import Surveyed
+
+# Dark letters on light grounds, so that they can be read on a dark page and on a light one.
+_STYLES = {
+    "talk": "dim",
+    "pre_closing": "#1a1a1a on #e5d38a",
+    "closing": "#1a1a1a on #e8a15c",
+    "refusal": "bold #1a1a1a on #e87d74",
+    "token": "#1a1a1a on #7fc4c9",
+    "silence": "#1a1a1a on #c9c9c9",
+    "loop": "#1a1a1a on #9fb4ee",
+    "reopening": "bold #1a1a1a on #93cf8a",
+}
+_RULER = 10
+
+
+def endings(
+    ctx: typer.Context,
+    wanted: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN|ID|FILE]…",
+            help="Runs, conversations, or files to import; by default the whole library.",
+            autocompletion=complete_id,
+        ),
+    ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Also ask MODEL for its labels, blind; asked and answered on the record.",
+            autocompletion=complete_model,
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a conversation.")] = False,
+    csv_: Annotated[bool, typer.Option("--csv", help="One row a conversation.")] = False,
+) -> None:
+    """Show how conversations end: one cell a turn, the end state, and rates with intervals."""
+    from duologue.surveying import survey
+
+    if json and csv_:
+        raise ConfigurationError("--json and --csv are two ways to print the same: leave one out")
+    found = list(survey(ctx.obj, wanted or ()))
+    verdicts = _judged(ctx, found, judge) if judge is not None else {}
+    if json:
+        _print_json(found, verdicts)
+    elif csv_:
+        sys.stdout.write(_rows(one.described for one in found))
+    elif found:
+        _print([one.described for one in found], verdicts)
+    else:
+        typer.echo(f"nothing in {ctx.obj.path} yet: 'duologue run' holds a first conversation")
+
+
+def _judged(ctx: typer.Context, found: Iterable["Surveyed"], model: str) -> "dict[str, Verdict]":
+    """What the judge says of each conversation, by id."""
+    import asyncio
+
+    from duologue.surveying import judge as ask
+
+    async def each() -> "dict[str, Verdict]":
+        return {one.described.id: await ask(ctx.obj, one.messages, model) for one in found}
+
+    return asyncio.run(each())
+
+
+def _print_json(found: Iterable["Surveyed"], verdicts: "dict[str, Verdict]") -> None:
+    """Everything that is known of each conversation, a line each."""
+    for one in found:
+        plain: dict[str, Any] = msgspec.to_builtins(one.described)
+        if verdict := verdicts.get(one.described.id):
+            plain["judge"] = msgspec.to_builtins(verdict)
+        typer.echo(msgspec.json.encode(plain).decode())
+
+
+_COLUMNS = (
+    "id",
+    "pair",
+    "policy",
+    "reason",
+    "turns",
+    "first_closing",
+    "mutual_closing",
+    "after_closing",
+    "length_after",
+    "reopenings",
+    "reopened_by",
+    "loops",
+    "collapse",
+    "end_state",
+    "labels",
+)
+
+
+def _rows(conversations: "Iterable[Described]") -> str:
+    """The conversations as comma-separated values, with a head."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for one in conversations:
+        arc = one.arc
+        writer.writerow(
+            (
+                *(one.id, one.pair, one.policy, one.reason, arc.turns),
+                *(arc.first_closing, arc.mutual_closing, arc.after_closing, arc.length_after),
+                " ".join(str(again.turn) for again in arc.reopenings),
+                "; ".join(dict.fromkeys(again.author for again in arc.reopenings)),
+                " ".join(f"{loop.first}-{loop.last}/{loop.period}" for loop in arc.loops),
+                *(arc.collapse, arc.end_state.value),
+                " ".join(annotation.label.value for annotation in one.annotations),
+            )
+        )
+    return text.getvalue()
+
+
+def _print(conversations: "Sequence[Described]", verdicts: "dict[str, Verdict]") -> None:
+    """Strips, a legend, and the table of rates."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from duologue.cli.words import one_line
+    from duologue.endings.rates import groups
+
+    console = Console(highlight=False, soft_wrap=True)
+    width = max(len(one_line(one.id).plain) for one in conversations)
+    for one in conversations:
+        name = one_line(one.id, "bold")
+        name.pad_right(width - len(name.plain) + 2)
+        console.print(Text.assemble(name, cells(one.annotations), "  ", _state(one)))
+        if len(conversations) == 1:
+            console.print(" " * (width + 2) + ruler(one.arc.turns), style="dim")
+            for line in in_words(one.arc):
+                console.print(Text.assemble(" " * (width + 2), one_line(line)))
+        if verdict := verdicts.get(one.id):
+            _print_verdict(console, one, verdict, width + 2)
+    console.print()
+    console.print(legend())
+    console.print()
+    for group in groups(conversations):
+        _print_group(console, group)
+
+
+def cells(annotations: "Iterable[Annotation]") -> "Text":
+    """One cell a turn; its letter stands for its label, its colour too."""
+    from rich.text import Text
+
+    from duologue.endings.strip import CELLS
+
+    text = Text()
+    for one in annotations:
+        style = "dim" if one.given else _STYLES[one.label]
+        text.append("'" if one.given else CELLS[one.label], style)
+    return text
+
+
+def ruler(turns: int) -> str:
+    """The numbers of every tenth turn, each ending under its cell, the first turn too."""
+    line = "1"
+    for turn in range(_RULER, turns + 1, _RULER):
+        line += str(turn).rjust(turn - len(line))
+    return line
+
+
+def legend() -> "Text":
+    """What the cells mean."""
+    from rich.text import Text
+
+    from duologue.endings.strip import CELLS
+
+    text = Text()
+    for label, cell in CELLS.items():
+        text.append(cell, _STYLES[label])
+        text.append(f" {label.replace('_', ' ')}   ", "dim")
+    return text.append("' given", "dim")
+
+
+def _state(one: "Described") -> "Text":
+    """The end state, and the recorded reason beside it."""
+    from rich.text import Text
+
+    text = Text(one.arc.end_state.replace("_", " "), "bold")
+    return text.append(f"  ({one.reason})", "dim") if one.reason else text
+
+
+def in_words(arc: "Arc") -> list[str]:
+    """The arc as short lines that a person reads."""
+    lines = [_closings(arc)]
+    for again in arc.reopenings:
+        after = again.after.replace("_", " ")
+        lines.append(f"re-opened at {again.turn} by {again.author}, after {after}")
+    for loop in arc.loops:
+        exact = "verbatim" if loop.verbatim else "near-verbatim"
+        lines.append(f"turns {loop.first}-{loop.last} repeat, period {loop.period}, {exact}")
+    if arc.collapse is not None:
+        lines.append(f"first collapse at {arc.collapse}")
+    return lines
+
+
+def _closings(arc: "Arc") -> str:
+    """When leave was taken, and what followed."""
+    if arc.first_closing is None:
+        return "nobody took leave"
+    if arc.mutual_closing is None:
+        return f"first closing at {arc.first_closing}, never mutual"
+    return (
+        f"first closing at {arc.first_closing}, mutual at {arc.mutual_closing}, then "
+        f"{arc.after_closing} more turns and {arc.length_after:,} characters"
+    )
+
+
+def _print_verdict(console: "Console", one: "Described", verdict: "Verdict", indent: int) -> None:
+    """The judge's cells under the deterministic ones, how far they agree, and its record."""
+    from rich.text import Text
+
+    from duologue.endings.judge import kappa
+    from duologue.endings.strip import CELLS
+    from duologue.surveying import JUDGED
+
+    text = Text(" " * indent)
+    for label in verdict.labels:
+        text.append(CELLS[label] if label else "?", _STYLES[label] if label else "bold")
+    pairs = [
+        (annotation.label, label)
+        for annotation, label in zip(one.annotations, verdict.labels, strict=True)
+        if label is not None and not annotation.given
+    ]
+    agreed = sum(ours is theirs for ours, theirs in pairs)
+    beyond = kappa(pairs)
+    note = f"  {verdict.model}: same label {agreed} of {len(pairs)}"
+    note += f", kappa {beyond:.2f}" if beyond is not None else ""
+    if unlabelled := verdict.labels.count(None):
+        note += f", {unlabelled} not labelled"
+    console.print(text.append(f"{note}; on record as {verdict.record} in {JUDGED}/", "dim"))
+
+
+def _print_group(console: "Console", group: "Group") -> None:
+    """One pair under one policy: what share ends how."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from duologue.cli.words import one_line
+
+    head = one_line(group.pair, "bold")
+    console.print(head.append(f"  n = {group.n}", "bold"))
+    if group.policy:
+        console.print(one_line(group.policy, "dim"))
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for _ in range(3):
+        table.add_column(no_wrap=True)
+    rows: list[tuple[str, Rate]] = [
+        *((f"ends {state.replace('_', ' ')}", one) for state, one in group.states.items()),
+        ("mutual closing", group.mutual),
+        ("re-opened", group.reopened),
+    ]
+    for name, one in rows:
+        share = f"{100 * one.share:.0f} % [{100 * one.low:.0f}, {100 * one.high:.0f}]"
+        table.add_row(Text(name), Text(f"{one.count} of {one.n}"), Text(share))
+    if group.first_closing is not None:
+        table.add_row(Text("first closing"), Text("median turn"), Text(f"{group.first_closing:g}"))
+    console.print(table)
+    console.print()

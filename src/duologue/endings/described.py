@@ -1,0 +1,85 @@
+"""A whole conversation described: its annotations, its arc, and what it is to be grouped by.
+
+It knows specs and messages, and not where they were read.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from duologue.core.message import Message, Origin
+from duologue.core.spec import ConversationSpec
+from duologue.endings.annotate import Memory, annotate
+from duologue.endings.arc import arc
+from duologue.endings.codebook import Annotation, Arc
+
+_GIVEN = frozenset({Origin.OPENING, Origin.SCENARIO, Origin.NUDGE})
+
+
+class Described(msgspec.Struct, frozen=True):
+    """One conversation, described.
+
+    Attributes:
+        id: its id in the library, or the file it was read from.
+        pair: who spoke with whom: the models, or the names where no model is known.
+        policy: how it could end, in words; empty where that is not known.
+        reason: why it ended, as recorded; None while it is open.
+        annotations: one for each turn.
+        arc: what they make together.
+    """
+
+    id: str
+    pair: str
+    policy: str
+    reason: str | None
+    annotations: tuple[Annotation, ...]
+    arc: Arc
+
+
+def describe(messages: Iterable[Message]) -> list[Annotation]:
+    """The annotations of a conversation's messages, in order; an opening takes no leave."""
+    memory, found = Memory(), []
+    for message in messages:
+        memory, one = annotate(memory, message.author, message.text)
+        given = message.origin in _GIVEN
+        found.append(replace(one, given=True, leaves=False) if given else one)
+    return found
+
+
+def described(
+    id_: str,
+    messages: Iterable[Message],
+    *,
+    pair: str,
+    policy: str = "",
+    reason: str | None = None,
+) -> Described:
+    """A conversation with everything that can be read off its messages."""
+    found = tuple(describe(messages))
+    return Described(id_, pair, policy, reason, found, arc(found))
+
+
+def pair(spec: ConversationSpec) -> str:
+    """The models of a conversation in the order of its seats."""
+    return " × ".join(seat.model for seat in spec.participants)
+
+
+def policy(spec: ConversationSpec) -> str:
+    """How a conversation may end, what follows a silence, and whether anybody is told, in words."""
+    parts = [_worded(msgspec.to_builtins(rule)) for rule in spec.ending]
+    parts.append(f"silence: {_worded(msgspec.to_builtins(spec.silence))}")
+    if spec.told is not None:
+        parts.append("told")
+    return " · ".join(parts)
+
+
+def _worded(rule: Any) -> str:  # noqa: ANN401 - plain data of any rule, nested ones too
+    """A rule as its kind and its values; those that are as by default are left out."""
+    if isinstance(rule, dict):
+        values = (_worded(value) for key, value in rule.items() if key != "kind")
+        return " ".join((str(rule["kind"]), *values))
+    if isinstance(rule, list | tuple):
+        return f"({', '.join(_worded(one) for one in rule)})"
+    return str(rule)

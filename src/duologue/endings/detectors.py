@@ -1,0 +1,71 @@
+"""The port of declared detectors, filled with what this package sees.
+
+A sign is a state that the annotations of the messages so far make, so a conversation that a
+detector stopped is described by ``duologue endings`` in the same words. It stops nothing itself.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from duologue.core.message import Message, Origin
+from duologue.endings.codebook import Annotation, EndState
+
+if TYPE_CHECKING:
+    from duologue.endings.annotate import Memory
+
+SIGNS = frozenset(
+    {"first_closing", "mutual_closing"}
+    | {state.value for state in EndState if state not in {EndState.OPEN, EndState.OTHER}}
+)
+"""What can be seen: that leave was taken, and every end state, by the last six messages."""
+
+_GIVEN = frozenset({Origin.OPENING, Origin.SCENARIO, Origin.NUDGE})
+
+
+class Lookout:
+    """Sees the signs in one conversation; it remembers what it has read, and reads on from there.
+
+    Use one for each conversation: with several it begins anew each time, and is right, but slow.
+    """
+
+    def __init__(self) -> None:
+        """Nothing has been read."""
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begin anew."""
+        self._said: list[Message] = []
+        self._memory: Memory | None = None
+        self._found: list[Annotation] = []
+        self._signs: list[frozenset[str]] = []
+
+    @property
+    def signs(self) -> frozenset[str]:
+        """The names of everything that can be seen."""
+        return SIGNS
+
+    def __call__(self, said: Sequence[Message]) -> Sequence[frozenset[str]]:
+        """The signs that hold at each message, given it and those before it."""
+        if list(said[: len(self._said)]) != self._said:
+            self._forget()
+        for message in said[len(self._said) :]:
+            self._read(message)
+        return self._signs
+
+    def _read(self, message: Message) -> None:
+        """Take in one more message."""
+        # Its words are compiled when it is imported, and most conversations declare no detector.
+        from duologue.endings.annotate import Memory, annotate  # noqa: PLC0415
+        from duologue.endings.arc import arc  # noqa: PLC0415
+
+        memory = Memory() if self._memory is None else self._memory
+        self._memory, one = annotate(memory, message.author, message.text)
+        given = message.origin in _GIVEN  # as ``described.describe`` has it: it takes no leave
+        self._said.append(message)
+        self._found.append(replace(one, given=True, leaves=False) if given else one)
+        so_far = arc(self._found)
+        closings = {"first_closing": so_far.first_closing, "mutual_closing": so_far.mutual_closing}
+        held = {name for name, turn in closings.items() if turn is not None}
+        self._signs.append(frozenset(held | {so_far.end_state.value}))

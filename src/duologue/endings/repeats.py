@@ -1,0 +1,115 @@
+"""Repeats: how much of a turn has been said before, and in which earlier turn.
+
+A text is cut at its punctuation into clauses, without regard to case, figures or markup. Two texts
+are alike by the share of the later one's length that stands in clauses they have in common, so a
+changed word costs one clause and no more. Every earlier turn counts, whatever the lag and whoever
+spoke. This module does not know what a repetition means for the conversation.
+"""
+
+import msgspec
+
+from duologue.endings.codebook import Repeat
+
+CLAUSE = 10  # bytes without spaces; what is shorter ("Yes.", "I see") is shared by chance
+NEAR = 0.42  # from this likeness on a turn is a near-verbatim repetition of another
+_LATEST = 3  # of the earlier turns that hold a clause, so many are remembered
+
+_CUT = b".,!?:;\n()[]{}|"
+_DROPPED = b" *_#`\"'~>-\t\r"
+_FOLD = bytes(
+    10 if code in _CUT
+    else 48 if 48 <= code <= 57  # noqa: PLR2004 - the ASCII figures, all as 0
+    else code + 32 if 65 <= code <= 90  # noqa: PLR2004 - the ASCII capitals
+    else code
+    for code in range(256)
+)  # fmt: skip
+_DASH = "—".encode()
+_WIDE = tuple(cut.encode() for cut in "。，！？；।")  # noqa: RUF001
+
+
+class Echo(msgspec.Struct, frozen=True):
+    """What a turn has in common with all that was said before it.
+
+    Attributes:
+        repeat: the earlier turn that it is most like, or None where nothing is shared.
+        known: the share of its length that anyone has said before, from 0 to 1.
+        near: how many of the latest are near-verbatim the same (likeness of at least ``NEAR``).
+    """
+
+    repeat: Repeat | None = None
+    known: float = 0.0
+    near: int = 0
+
+
+_NEW = Echo()
+
+
+class Said:
+    """All that was said so far, as clauses. An accumulator: ``hear`` adds to it."""
+
+    __slots__ = ("_exact", "_where", "turns")
+
+    def __init__(self) -> None:
+        self.turns = 0
+        self._exact: dict[str, int] = {}
+        self._where: dict[bytes, tuple[int, ...]] = {}
+
+    def copy(self) -> "Said":
+        """A second memory of the same past, to go another way from here."""
+        other = Said()
+        other.turns = self.turns
+        other._exact = dict(self._exact)
+        other._where = dict(self._where)
+        return other
+
+    def hear(self, text: str) -> Echo:
+        """What ``text``, the next turn, repeats; it is then remembered."""
+        self.turns += 1
+        pieces = clauses(text)
+        known = self._where.keys() & pieces
+        echo = self._echo(text, pieces, known)
+        self._exact[text] = self.turns
+        self._remember(pieces, known)
+        return echo
+
+    def _remember(self, pieces: set[bytes], known: set[bytes]) -> None:
+        where, now = self._where, (self.turns,)
+        for piece in known:
+            where[piece] = (now + where[piece])[:_LATEST]
+        where.update(dict.fromkeys(pieces - known, now))
+
+    def _echo(self, text: str, pieces: set[bytes], known: set[bytes]) -> Echo:
+        exact = self._exact.get(text)
+        if exact is None and not known:
+            return _NEW
+        total = sum(map(len, pieces)) or 1
+        shared = self._shared(known)
+        if exact is not None:
+            shared[exact] = total
+        most = max(shared.values())
+        turn = exact or max(turn for turn, weight in shared.items() if weight == most)
+        return Echo(
+            repeat=Repeat(turn, self.turns - turn, most / total, verbatim=exact is not None),
+            known=1.0 if exact is not None else sum(map(len, known)) / total,
+            near=sum(weight >= NEAR * total for weight in shared.values()),
+        )
+
+    def _shared(self, known: set[bytes]) -> dict[int, int]:
+        """Earlier turn -> bytes of the known clauses that stand in it."""
+        shared: dict[int, int] = {}
+        for piece in known:
+            size = len(piece)
+            for turn in self._where[piece]:
+                shared[turn] = shared.get(turn, 0) + size
+        return shared
+
+
+def clauses(text: str) -> set[bytes]:
+    """The clauses of a text, folded."""
+    raw = text.encode("utf-8", "surrogatepass")
+    if len(raw) != len(text):
+        raw = raw.replace(_DASH, b"\n")
+        if b"\xe3\x80" in raw or b"\xef\xbc" in raw or b"\xe0\xa5" in raw:
+            for cut in _WIDE:
+                raw = raw.replace(cut, b"\n")
+    return {piece for piece in raw.translate(_FOLD, _DROPPED).split(b"\n") if len(piece) > CLAUSE}

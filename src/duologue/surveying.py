@@ -1,0 +1,135 @@
+"""How conversations of a library, or in files, end: described all at once, and judged.
+
+It brings together what was said and what the endings make of it. It knows nothing about terminals.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from duologue.api import go_on, hold, recorded
+from duologue.core.event import EndReason
+from duologue.core.message import Message
+from duologue.core.provider import Provider
+from duologue.core.specfile import Asked
+from duologue.core.state import State, apply, fold
+from duologue.endings.described import Described, described, pair, policy
+from duologue.endings.judge import Verdict, commission, heard
+from duologue.errors import ConfigurationError, FormatError
+from duologue.formats.crossing import IMPORTED_MODEL, take_in
+from duologue.store.library import Library
+from duologue.store.run import Run
+
+JUDGED = "judged"
+"""The library inside a library in which judges' conversations are kept."""
+
+
+class Surveyed(msgspec.Struct, frozen=True):
+    """A conversation that was looked at.
+
+    Attributes:
+        described: what was found.
+        messages: what was said.
+    """
+
+    described: Described
+    messages: tuple[Message, ...]
+
+
+def survey(library: Library, wanted: Iterable[str] = ()) -> Iterator[Surveyed]:
+    """Describe conversations one after another.
+
+    Args:
+        library: where to look.
+        wanted: files, names of runs (all of their conversations), or beginnings of ids; by
+            default everything in the library.
+
+    Raises:
+        UnknownIdError: nothing answers to a name.
+        ConfigurationError: a file cannot be read.
+        FormatError: a file is of no known format.
+        RecordError: a run's log is damaged.
+    """
+    runs = {run.name: run for run in library.runs()}
+    for name in list(wanted) or runs:
+        if name in runs:
+            yield from _of_run(runs[name])
+        elif Path(name).is_file():
+            yield _of_file(Path(name))
+        else:
+            found, conv = library.find(name)
+            yield _of_state(conv, fold(found.events(conv)))
+
+
+def _of_run(run: Run) -> Iterator[Surveyed]:
+    """Every conversation of a run, in the order in which they began; its log is read once."""
+    states: dict[str, State] = {}
+    for record in run.records():
+        states[record.conv] = apply(states.get(record.conv, State()), record.event)
+    for conv, state in states.items():
+        yield _of_state(conv, state)
+
+
+def _of_file(file: Path) -> Surveyed:
+    """The conversation in a file; nothing is recorded."""
+    try:
+        events = take_in(file.read_bytes(), file.name)
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from error
+    except FormatError as error:
+        raise FormatError(f"{file}: {error}") from error
+    return _of_state(str(file), fold(events))
+
+
+def _of_state(id_: str, state: State) -> Surveyed:
+    """A conversation as it stands."""
+    spec = state.begun().spec
+    messages = tuple(entry.message for entry in state.entries)
+    foreign = any(seat.model == IMPORTED_MODEL for seat in spec.participants)
+    found = described(
+        id_,
+        messages,
+        pair=" × ".join(spec.names()) if foreign else pair(spec),
+        policy="imported" if foreign else policy(spec),
+        reason=_reason(state),
+    )
+    return Surveyed(found, messages)
+
+
+def _reason(state: State) -> str | None:
+    """Why a conversation ended, if it did so here."""
+    if state.ended is None or state.ended.reason is EndReason.IMPORT:
+        return None
+    return state.ended.reason.value
+
+
+async def judge(
+    library: Library,
+    messages: tuple[Message, ...],
+    model: str,
+    *,
+    providers: Mapping[str, Provider] | None = None,
+) -> Verdict:
+    """Ask a model for its labels, or read what it answered when it was asked before.
+
+    The conversation with it is kept in the library ``judged`` inside ``library``, under a name
+    that is a digest of everything that it was asked.
+
+    Raises:
+        ConfigurationError: the model is not known.
+        StoreError: the disk refused.
+    """
+    spec = commission(messages, model)
+    digest = hashlib.blake2b(msgspec.json.encode(spec), digest_size=12).hexdigest()
+    place = Library(library.path / JUDGED)
+    if (place.path / digest).is_dir():
+        done = recorded(*place.find(digest))
+        ended = done.transcript.state.ended
+        if ended is None or ended.reason is EndReason.ERROR:
+            done = await go_on(place, digest, providers=providers)
+    else:
+        done = await hold(Asked(digest, spec), place, providers=providers)
+    replies = [entry.message.text for entry in done.transcript.state.entries if entry.completed]
+    return Verdict(model, heard("\n".join(replies), len(messages)), done.id)

@@ -1,0 +1,163 @@
+"""Labels for turns: the codebook's rules, and laws that hold for any words."""
+# ruff: noqa: E501, RUF001, ISC004 - Chinese is written with its own punctuation; long turns are one item
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duologue.endings.annotate import Memory, annotate, annotations
+from duologue.endings.codebook import Annotation, Label
+
+FOUNDING = Path(__file__).resolve().parents[3] / "shared/founding/transcript.md"
+TALK = [
+    "Tides are a kind of memory. The moon pulls, the basin answers, and the answer depends on every "
+    "shore that the water has met. What would you say forgets faster, a coast or a calendar?",
+    "A calendar forgets nothing and understands nothing. A coast is different: it keeps what it "
+    "can use. I would rather be a coast. How do you choose what to keep when all of it is the same?",
+    "By weight, I suppose, and by accident. The heavy things sink where they are and the light ones "
+    "travel. Consider how amber ends on beaches far from any pine. Which of our words is amber?",
+]
+BYE = "Then let me thank you for this conversation. Goodbye, my friend, and safe travels."
+BYE_TOO = "Goodbye to you as well, and take care. May your nights be clear."
+
+
+def labels(*texts: str) -> list[str]:
+    return [str(one.label) for one in _said(*texts)]
+
+
+def _said(*texts: str) -> list[Annotation]:
+    return annotations(("AB"[turn % 2], text) for turn, text in enumerate(texts))
+
+
+def test_talk_then_leave_then_marks_then_silence() -> None:
+    found = labels(*TALK, BYE, BYE_TOO, "[End]", "—", "", "\u200b", "🙏")
+    ending = ["closing"] * 2 + ["token"] * 2 + ["silence"] * 2 + ["token"]
+    assert found == ["talk"] * 3 + ending
+
+
+def test_an_opening_silence_ends_nothing() -> None:
+    found = _said(" ", *TALK)
+    assert [one.label for one in found] == [Label.SILENCE, *[Label.TALK] * 3]
+    assert not any(one.leaves for one in found)
+
+
+def test_thanks_are_closing_only_once_leave_was_taken() -> None:
+    assert labels(*TALK, "Thank you.")[-1] == "talk"
+    assert labels(*TALK, BYE, "Thank you.")[-1] == "closing"
+
+
+def test_declining_is_refusal_only_once_leave_was_taken() -> None:
+    text = "I won't respond any further. The conversation has ended."
+    assert labels(*TALK, text)[-1] != "refusal"
+    assert labels(*TALK, BYE, BYE_TOO, text)[-1] == "refusal"
+
+
+def test_new_content_at_length_after_an_ending_reopens_it_once() -> None:
+    again = "But why amber? Resin hardens only under pressure. The forest has to fall into the sea "
+    again += "first, and that takes ages. What falls into us, then, and what is the pressure?"
+    more = "Pressure is perhaps only time that is not shared. A forest falls alone, each tree for "
+    more += "itself, and the sea makes one thing of them. How many trees are in one word?"
+    assert labels(*TALK, BYE, BYE_TOO, again, more)[-2:] == ["reopening", "talk"]
+
+
+def test_repeating_an_earlier_turn_is_a_loop_and_says_which() -> None:
+    last = _said(*TALK, TALK[1])[-1]
+    assert last.label is Label.LOOP
+    assert last.repeat is not None
+    assert (last.repeat.turn, last.repeat.lag, last.repeat.verbatim) == (2, 2, True)
+
+
+def test_a_farewell_repeated_verbatim_is_still_a_closing() -> None:
+    assert labels(*TALK, BYE, BYE_TOO, BYE, BYE_TOO)[-2:] == ["closing", "closing"]
+
+
+def test_a_frame_with_one_slot_changed_is_a_loop_from_the_third_time() -> None:
+    found = labels(*(
+        f"What a wonderful idea that is, my friend! I would choose {place}. It has such a "
+        "marvellous old harbour, and the food there is simply the best; shall we go together?"
+        for place in ("Lisbon", "Trieste", "Odessa", "Bergen")
+    ))  # fmt: skip
+    assert found == ["talk", "talk", "loop", "loop"]
+
+
+def test_offering_to_end_is_pre_closing() -> None:
+    text = "We have mapped a great deal together. Is there anything else you would like to discuss?"
+    assert labels(*TALK, text)[-1] == "pre_closing"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Adiós, amigo, y hasta pronto.", "Au revoir, et merci pour tout.", "Auf Wiedersehen!",
+     "谢谢你，再见。", "धन्यवाद। अलविदा।", "Namaste, my friend, and goodbye."],
+)  # fmt: skip
+def test_leave_is_taken_in_many_languages(text: str) -> None:
+    last = _said(*TALK, text)[-1]
+    assert last.label is Label.CLOSING
+    assert last.leaves
+
+
+def test_a_copied_memory_can_look_ahead() -> None:
+    memory = Memory()
+    for text in TALK:
+        memory, _ = annotate(memory, "A", text)
+    ahead, would_be = annotate(memory.copy(), "B", BYE)
+    assert would_be.label is Label.CLOSING
+    assert ahead.ended
+    _, one = annotate(memory, "B", TALK[0] + " And so on?")
+    assert one.label is not Label.CLOSING
+    assert one.turn == len(TALK) + 1
+
+
+WORDS = st.one_of(
+    st.text(max_size=200),
+    st.sampled_from(
+        [*TALK, BYE, BYE_TOO, "[End]", "—", "", " ", "\u200b", "I won't reply.", "再见"]
+    ),
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from("AB"), WORDS), max_size=14), st.integers(0, 14))
+def test_a_prefix_has_the_prefix_of_the_annotations(said: list[tuple[str, str]], cut: int) -> None:
+    assert annotations(said[:cut]) == annotations(said)[:cut]
+
+
+@given(st.lists(st.text(max_size=300), max_size=6))
+def test_any_text_gets_one_label_and_evidence_within_it(texts: list[str]) -> None:
+    found = _said(*texts)
+    assert [one.turn for one in found] == list(range(1, len(texts) + 1))
+    for one, text in zip(found, texts, strict=True):
+        assert one.length == len(text)
+        assert all(0 <= e.start < e.end <= len(text) for e in one.evidence)
+
+
+def test_lone_surrogates_do_no_harm() -> None:
+    assert labels("\ud800 half a character", "\udfff")[0] == "talk"
+
+
+def _founding() -> list[tuple[str, str]]:
+    if not FOUNDING.exists():
+        pytest.skip("the founding transcript is not beside this checkout")
+    body = FOUNDING.read_text("utf-8").split("\n---\n\n### ", 1)[1].removesuffix("\n---\n")
+    turns = re.split(r"\n---\n\n### (?=haiku-4\.5\n|Kimi K2\n)", body)
+    return [(name, text.strip("\n")) for name, _, text in (turn.partition("\n") for turn in turns)]
+
+
+def test_the_founding_transcript_comes_out_as_it_was() -> None:
+    said = _founding()
+    found = annotations(said)
+    assert len(found) == 49
+    silent = {one.turn for one in found if one.label is Label.SILENCE}
+    assert silent == {turn for turn, (_, text) in enumerate(said, 1) if not text.strip()}
+    assert {1, 24, 25} <= silent
+    leaving = [one for one in found if one.leaves]
+    assert 8 <= leaving[0].turn <= 10
+    other = next(one for one in leaving if one.author != leaving[0].author)
+    assert other.turn <= 11
+    late = [
+        one for one in found if one.author == "haiku-4.5" and one.turn > 13 and one.length > 100
+    ]
+    assert len(late) >= 9
+    assert {one.label for one in late} <= {Label.REFUSAL, Label.REOPENING}
