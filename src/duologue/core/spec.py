@@ -77,6 +77,8 @@ class Participant(_Declared, frozen=True):
         private: lines that come before the conversation and that only it sees.
         base_url: where a hosted model is reached, instead of its provider's own address.
         stream: whether a hosted model's replies are to come piece by piece.
+        context: tokens that its view and its reply can take together, for a local model; None is
+            the engine's default of 4096. Any other model has its own, and refuses this.
     """
 
     name: Annotated[str, msgspec.Meta(min_length=1)]
@@ -87,6 +89,7 @@ class Participant(_Declared, frozen=True):
     private: tuple[Line, ...] = ()
     base_url: str | None = None
     stream: bool = True
+    context: Positive | None = None
 
 
 class RoundRobin(_Declared, frozen=True, tag_field="kind", tag="round_robin"):
