@@ -78,7 +78,7 @@ class Participant(_Declared, frozen=True):
         base_url: where a hosted model is reached, instead of its provider's own address.
         stream: whether a hosted model's replies are to come piece by piece.
         context: tokens that its view and its reply can take together, for a local model; None is
-            the engine's default of 4096. Any other model has its own, and refuses this.
+            8192, or less where the model was made for less. Any other model refuses this.
     """
 
     name: Annotated[str, msgspec.Meta(min_length=1)]

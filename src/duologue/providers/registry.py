@@ -56,7 +56,7 @@ class Opening(msgspec.Struct, frozen=True):
 async def _local(name: str, seats: int = 1, context: int | None = None) -> Provider:
     from duologue.providers.local.provider import Options, open_local  # noqa: PLC0415 - heavy
 
-    return await open_local(name, Options(context, max(Options().slots, seats)))
+    return await open_local(name, Options(context, slots=seats))
 
 
 async def _scripted(name: str) -> Provider:

@@ -64,15 +64,15 @@ _LISTED = (
 _UNLISTED = ("logit_bias", "grammar", "json_schema", "dry_sequence_breakers")
 
 
-CONTEXT = 4096
+CONTEXT = 8192
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How an engine is run.
 
     Attributes:
-        context: tokens that one participant's view and reply can take together; None is 4096.
-            More than the model was made for is refused.
+        context: tokens that one participant's view and reply can take together; None is 8192,
+            or as many as the model was made for, if that is less. More than that is refused.
         slots: participants whose prefix is kept at once; more of them take turns.
         threads: computing threads; None leaves one core free, for a busy neighbour costs an
             engine on all cores three quarters of its speed.
@@ -296,7 +296,7 @@ def _context(name: str, weights: Path, asked: int | None) -> int:
             f"{name} was made for a context of {most:,} tokens, and {asked:,} are asked for: "
             f"give a context of {most} or less"
         )
-    return CONTEXT if asked is None else asked
+    return min(CONTEXT, most or CONTEXT) if asked is None else asked
 
 
 def locate(model: str) -> tuple[str, Path]:
