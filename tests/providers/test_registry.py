@@ -237,10 +237,11 @@ async def test_seats_of_one_model_reached_in_one_way_share_a_provider() -> None:
             replace(same, name="Ben"),
             replace(same, name="Cyd", stream=False),
             replace(same, name="Dee", base_url="http://127.0.0.1:8/v1"),
+            replace(same, name="Eve", model="openai:gpt-5"),
         )
     )
     async with seated(spec) as providers:
-        assert providers["Ada"] is providers["Ben"]
+        assert providers["Ada"] is providers["Ben"] is providers["Eve"]
         assert len({id(provider) for provider in providers.values()}) == 3
         assert providers["Cyd"].seat.settings["stream"] is False
         assert providers["Dee"].seat.settings["base_url"] == "http://127.0.0.1:8/v1"

@@ -274,7 +274,7 @@ def _plugins() -> tuple[str, ...]:
 
 def _way(seat: Participant) -> tuple[Any, ...]:
     """What two participants must have in common to share a provider."""
-    return seat.model, seat.base_url, seat.stream, seat.context
+    return split(seat.model), seat.base_url, seat.stream, seat.context
 
 
 def _refuse_address(model: str, options: Opening) -> None:
