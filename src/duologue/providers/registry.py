@@ -114,7 +114,7 @@ def split(model: str, environ: Environ = os.environ) -> tuple[str, str]:
         where = config_file("catalog.toml", "DUOLOGUE_CATALOG", environ)
         raise ConfigurationError(
             f"unknown provider {provider!r} in the model {model!r}: {hint} "
-            f"(one of your own is declared in {where})"
+            f"(one of your own is declared in {where or 'the file that DUOLOGUE_CATALOG names'})"
         )
     if not name and provider not in _NAMELESS:
         raise ConfigurationError(f"the model {model!r} names no model: type {model}MODEL")
