@@ -1,8 +1,12 @@
 """Hypothesis profiles; CI draws the same examples every time."""
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
+
+# A shell that starts the tests in the background has Ctrl-C ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _SLOW = [HealthCheck.too_slow]
 settings.register_profile(

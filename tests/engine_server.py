@@ -18,11 +18,13 @@ def main() -> None:
     params = xllamacpp.CommonParams()
     params.model.path, params.model_alias = sys.argv[1], {sys.argv[2]}
     params.hostnames, params.port = ["127.0.0.1"], 0
-    params.n_ctx, params.n_parallel = 8192, 1
+    params.n_ctx, params.n_parallel = 2048, 1
     params.verbosity, params.ui = -1, False
     params.cache_ram_mib = 0
+    # Two threads wait for each other at every step: beside one busy neighbour on two cores they
+    # need half a second for each token, and one thread needs 20 ms.
     for pool in (params.cpuparams, params.cpuparams_batch):
-        pool.n_threads = 2
+        pool.n_threads = 1
     server = xllamacpp.Server(params)
     os.write(says, f"{server.listening_address}/v1\n".encode())
     sys.stdin.read()

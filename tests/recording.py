@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
+import tomli_w
 
 from duologue.conversation import converse
-from duologue.core.event import Event, Record
+from duologue.core.event import ConversationStarted, Event, Record
 from duologue.core.provider import Delta
 from duologue.core.spec import (
     ConversationSpec,
@@ -25,9 +26,10 @@ from duologue.core.spec import (
     Shuffled,
     TurnCap,
 )
+from duologue.core.specfile import Asked, document
 from duologue.providers.scripted import Reply, Scripted
 from duologue.scheduler import record
-from duologue.store.run import Run
+from duologue.store.run import SPEC_FILE, Run
 from duologue.store.segment import Clock
 from duologue.verify import Proof
 
@@ -113,8 +115,15 @@ def unwatched(_item: Record | Delta) -> None:
     """Look at nothing."""
 
 
+def ask(run: Run, spec: ConversationSpec) -> None:
+    """Let a run ask for what it is to hold."""
+    asked = tomli_w.dumps(document(Asked(run.name, spec)))
+    (run.path / SPEC_FILE).write_text(asked, "utf-8")
+
+
 async def hold(run: Run, what: Play, conv: str = CONV) -> None:
     """Hold a play, or go on with it, and write it down."""
+    ask(run, what.spec)
     with run.writing(ticking()) as log:
         history = log.take_up(conv)
         await record(log, conv, what.spec, what.cast(), history=history, watch=unwatched)
@@ -122,6 +131,8 @@ async def hold(run: Run, what: Play, conv: str = CONV) -> None:
 
 def write(run: Run, conv: str, events: Sequence[Event]) -> None:
     """Append facts to a run as they are."""
+    if isinstance(events[0], ConversationStarted):
+        ask(run, events[0].spec)
     with run.writing(ticking()) as log:
         log.take_up(conv)
         for event in events:
@@ -138,8 +149,8 @@ def interleave(run: Run, tracks: dict[str, Sequence[Event]]) -> None:
 
 
 def folder(path: Path) -> Run:
-    """An empty run."""
-    return Run.create(path, {"name": path.name})
+    """An empty run; it asks for ``PAIR`` until something else is written or held."""
+    return Run.create(path, document(Asked(path.name, PAIR.spec)))
 
 
 @contextmanager

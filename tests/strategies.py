@@ -94,6 +94,7 @@ def seats(draw: st.DrawFn, name: str) -> s.Participant:
         private=tuple(draw(st.lists(_LINES, max_size=2))),
         base_url=draw(st.none() | texts()),
         stream=draw(st.booleans()),
+        context=draw(st.none() | st.integers(1, 2**31)),
     )
 
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from duologue.core.event import Event, Record, TurnCompleted, TurnStarted
+from duologue.core.event import AttemptFailed, Event, Record, TurnCompleted, TurnStarted
 from duologue.core.provider import Delta
 from duologue.core.state import fold
 from duologue.core.transcript import Mark, Transcript, transcript
-from duologue.errors import ConfigurationError, StoreError
+from duologue.errors import ConfigurationError, OverloadError, StoreError, UnrecordedError
+from duologue.providers.scripted import Reply, Scripted
 from duologue.scheduler import record
 from duologue.store.run import Run
 from duologue.store.segment import Segment
@@ -189,18 +190,40 @@ async def test_the_log_grows_in_proportion_to_the_turns() -> None:
     assert longest[200] - longest[50] <= 4
 
 
+_FINISHED = """Message 2, by Bo, was finished and could not be recorded. These were its words:
+two
+lines
+Before them it thought:
+hm"""
+_FAILED = """Message 2, by Bo, failed (overload) and could not be recorded. This had arrived of it:
+half a"""
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [
+        (Reply("two\nlines", reasoning="hm"), _FINISHED),
+        (OverloadError("busy", partial="half a"), _FAILED),
+        (OverloadError("busy"), "the disk is full"),
+    ],
+    ids=["a message", "a part of one", "nothing"],
+)
 async def test_words_that_the_disk_refuses_are_handed_to_the_person(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Reply | OverloadError, said: str
 ) -> None:
     made = folder(tmp_path / "full")
+    cast = PAIR.cast() | {"Bo": Scripted([refused], "Bo")}
     with made.writing() as log:
         append = log.append
 
         def refuse(conv: str, event: Event) -> Record:
-            if isinstance(event, TurnCompleted):
+            if isinstance(event, TurnCompleted | AttemptFailed):
                 raise StoreError("the disk is full")
             return append(conv, event)
 
         monkeypatch.setattr(log, "append", refuse)
-        with pytest.raises(StoreError, match=r"(?s)disk is full.*could not be recorded.*two"):
-            await record(log, CONV, PAIR.spec, PAIR.cast(), watch=lambda _: None)
+        with pytest.raises(StoreError) as told:
+            await record(log, CONV, PAIR.spec, cast, watch=unwatched)
+    assert isinstance(told.value, UnrecordedError) == isinstance(refused, Reply)
+    assert str(told.value).endswith(said)
+    assert str(told.value).startswith("the disk is full")

@@ -15,9 +15,10 @@ from duologue.core.event import ConversationStarted, Event, MessageInjected, Tur
 from duologue.core.message import Message, Origin
 from duologue.core.perspective import view
 from duologue.core.provider import Seat
+from duologue.core.spec import Sampling
 from duologue.core.state import State, apply
 from duologue.core.wire import encode
-from duologue.store.run import Run
+from duologue.store.run import SPEC_FILE, Run
 from duologue.verify import verify
 from recording import (
     CONV,
@@ -25,6 +26,7 @@ from recording import (
     PAIR,
     TRIO,
     Play,
+    ask,
     folder,
     hold,
     interleave,
@@ -277,7 +279,7 @@ def test_a_log_cut_in_mid_line_is_told_by_its_unfinished_bytes() -> None:
         for cut in range(0, len(data), 7):
             log_of(run).write_bytes(data[:cut])
             proof = verify(run)
-            assert proof.faults == ()
+            assert len(proof.faults) == (cut <= data.index(b"\n"))
             assert proof.unfinished == cut - (data.rfind(b"\n", 0, cut) + 1)
 
 
@@ -307,9 +309,146 @@ def _bodies(events: list[Event]) -> list[bytes]:
     return bodies
 
 
-def test_an_empty_run_proves_nothing_and_has_no_fault(tmp_path: Path) -> None:
-    proof = verify(folder(tmp_path / "run"))
-    assert (proof.records, proof.conversations, proof.faults) == (0, 0, ())
+def test_an_empty_run_proves_nothing_and_that_is_its_fault(tmp_path: Path) -> None:
+    run = folder(tmp_path / "run")
+    for log in (None, b"", b'{"v":1,'):
+        if log is not None:
+            log_of(run).write_bytes(log)
+        proof = verify(run)
+        assert (proof.records, proof.conversations, proof.asked) == (0, 0, False)
+        (fault,) = proof.faults
+        assert (fault.place, fault.what[:20]) == ("log-1.jsonl, line 1", "nothing is recorded:")
+
+
+def test_a_log_of_a_newer_version_is_one_fault_that_counts_its_lines(tmp_path: Path) -> None:
+    run = folder(tmp_path / "run")
+    write(run, CONV, _facts(PAIR))
+    lines = log_of(run).read_bytes().splitlines(keepends=True)
+    newer = [line.replace(b'"v":1', b'"v":2', 1) for line in lines]
+    last = len(lines) - 1
+    for first, told in ((0, f" (and the {last} lines that follow)"), (last, "")):
+        log_of(run).write_bytes(b"".join(lines[:first] + newer[first:]))
+        (fault,) = verify(run).faults
+        assert fault.place == f"log-1.jsonl, line {first + 1}"
+        assert "of version 2" in fault.what
+        assert fault.what.endswith(f"nothing was changed{told}")
+    log_of(run).write_bytes(b"".join([*newer[:2], *lines[2:4], newer[4], *lines[5:]]))
+    places = [fault.place for fault in verify(run).faults if "of version 2" in fault.what]
+    assert places == ["log-1.jsonl, line 1", "log-1.jsonl, line 5"]
+    assert "(and the line that follows)" in verify(run).faults[0].what
+
+
+async def test_messages_and_the_ending_stand_beside_each_head(tmp_path: Path) -> None:
+    run = folder(tmp_path / "run")
+    interleave(run, {CONV: _facts(PAIR), OTHER: _facts(TRIO)[:-1], THIRD: [_said(1)]})
+    proof = verify(run)
+    assert proof.messages == {CONV: 4, OTHER: 4}
+    assert proof.endings == {CONV: "max_turns", OTHER: None, THIRD: None}
+    assert list(proof.heads) == [CONV, OTHER, THIRD]
+
+
+def _asked(run: Run) -> Path:
+    return run.path / SPEC_FILE
+
+
+async def test_the_spec_file_of_a_run_asks_for_what_the_log_says(tmp_path: Path) -> None:
+    for name, what in (("pair", PAIR), ("trio", TRIO)):
+        run = folder(tmp_path / name)
+        await hold(run, what)
+        proof = verify(run)
+        assert (proof.asked, proof.faults) == (True, ())
+        text = _asked(run).read_text("utf-8")
+        _asked(run).write_text("# a note\n" + text.replace(f'"{name}"', '"renamed"'), "utf-8")
+        assert verify(run).asked
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("seed = 7", "seed = 8", "seed is 8 here and 7 in the log"),
+        ("seed = 7", "seed = 7.0", "seed is 7.0 here and 7 in the log"),
+        ("seed = 7", "warm = true\nseed = 7", "warm is true here and not given in the log"),
+        ('"Bo"', '"Bö"', 'participants[1].name is "B\\u00f6" here and "Bo" in the log'),
+    ],
+)
+def test_an_edited_spec_file_is_a_fault_at_its_line(
+    tmp_path: Path, old: str, new: str, what: str
+) -> None:
+    run = folder(tmp_path / "run")
+    write(run, CONV, _facts(PAIR))
+    text = _asked(run).read_text("utf-8")
+    line = text[: text.index(old)].count("\n") + 1
+    _asked(run).write_text(text.replace(old, new, 1), "utf-8")
+    assert not verify(run).asked
+    assert _only(run) == (f"{SPEC_FILE}, line {line}", what)
+
+
+@pytest.mark.parametrize(
+    ("new", "what"),
+    [
+        ("", "seed is not given here and 7 in the log"),
+        ("seed = ", "line 12, column 8: Invalid value"),
+        ("seed = 7\nseed = 7", "line 13, column 9: Cannot overwrite a value"),
+        ("seed = [", "at its end: "),
+    ],
+)
+def test_a_spec_file_that_lost_a_key_or_is_not_toml_is_a_fault(
+    tmp_path: Path, new: str, what: str
+) -> None:
+    run = folder(tmp_path / "run")
+    write(run, CONV, _facts(PAIR))
+    _asked(run).write_text(_asked(run).read_text("utf-8").replace("seed = 7", new), "utf-8")
+    place, told = _only(run)
+    assert place == SPEC_FILE
+    assert told.startswith(what)
+    assert "\n" not in told
+
+
+def test_any_value_of_the_spec_file_that_is_not_on_record_is_named(tmp_path: Path) -> None:
+    run = folder(tmp_path / "run")
+    write(run, CONV, _facts(TRIO))
+    ask(run, msgspec.structs.replace(TRIO.spec, participants=TRIO.spec.participants[:2]))
+    (fault,) = verify(run).faults
+    assert fault.what.startswith("participants is [{")
+    assert fault.what.count("…") == 2
+
+
+def test_a_spec_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
+    run = folder(tmp_path / "run")
+    write(run, CONV, _facts(PAIR))
+    _asked(run).write_bytes(b'name = "\xff"\n')
+    assert _only(run) == (SPEC_FILE, "it is not UTF-8: invalid start byte at byte 8")
+    _asked(run).unlink()
+    assert _only(run) == (SPEC_FILE, "it is missing: every run is made with one")
+    _asked(run).mkdir()
+    assert _only(run) == (SPEC_FILE, "it cannot be read: Is a directory")
+
+
+def _only(run: Run) -> tuple[str, str]:
+    (fault,) = verify(run).faults
+    return fault.place, fault.what
+
+
+def test_a_spec_on_record_that_no_file_can_ask_for_is_a_fault(tmp_path: Path) -> None:
+    run = folder(tmp_path / "run")
+    first, *others = _facts(PAIR)
+    assert isinstance(first, ConversationStarted)
+    ada, bo = PAIR.spec.participants
+    ada = msgspec.structs.replace(ada, sampling=Sampling(extra={"stop": None}))
+    spec = msgspec.structs.replace(PAIR.spec, participants=(ada, bo))
+    with run.writing() as log:
+        for event in (msgspec.structs.replace(first, spec=spec), *others):
+            log.append(CONV, event)
+    fault = verify(run).faults[-1]
+    assert fault.place == SPEC_FILE
+    assert "participants[0].sampling.extra.stop is null" in fault.what
+
+
+def test_what_several_conversations_asked_for_is_not_said_to_be_proved() -> None:
+    with scratch() as run:
+        log_of(run).write_bytes(_data())
+        proof = verify(run)
+    assert (proof.asked, proof.faults) == (False, ())
 
 
 async def test_torn_tails_set_aside_are_named(tmp_path: Path) -> None:

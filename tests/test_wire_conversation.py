@@ -127,7 +127,7 @@ async def test_two_real_models_talk_through_a_server_that_somebody_else_wrote(
     async with served(one) as here, served(other) as there:
         seats = tuple(
             Participant(name, f"llama.cpp:{model}", base_url=url, stream=stream,
-                        sampling=Sampling(temperature=0.8, max_tokens=32))
+                        sampling=Sampling(temperature=0.8, max_tokens=12))
             for name, model, url in (("Ada", one, here), ("Bo", other, there))
         )  # fmt: skip
         opening = (Line("Ada", "Good evening. What have you been reading?"),)

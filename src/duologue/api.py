@@ -5,9 +5,8 @@ here. The command line is a thin layer over this module. It knows nothing about 
 """
 
 import os
-import shutil
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, suppress
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 
 import msgspec
@@ -28,14 +27,13 @@ from duologue.core.transcript import Transcript, transcript
 from duologue.endings.detectors import Lookout
 from duologue.errors import ConfigurationError, FormatError, RecordError, StoreError, UnknownIdError
 from duologue.formats.crossing import IMPORTED_MODEL, take_in
-from duologue.providers.registry import seated
+from duologue.providers.registry import seated, split
 from duologue.replaying import replay as _replay
 from duologue.scheduler import Watch, record
+from duologue.store.disk import move
 from duologue.store.library import Library, folder_name
 from duologue.store.run import SPEC_FILE, Run
 from duologue.verify import verify
-
-_CORNER = ".new"
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -136,19 +134,17 @@ def _settle(library: Library, asked: Asked, conv: str, facts: Sequence[Event] = 
         raise ConfigurationError(
             f"there is a run named {place.name!r} already in {library.path}: choose another --name"
         )
-    corner = Library(library.path / _CORNER)
-    made = corner.create(conv, document(asked))
     try:
-        with made.writing() as log:
-            for event in facts:
-                log.append(conv, event)
-        made.path.rename(place)
+        with library.corner() as corner:
+            made = corner.create(conv, document(asked))
+            with made.writing() as log:
+                for event in facts:
+                    log.append(conv, event)
+            move(made.path, place)
     except OSError as error:
-        raise StoreError(f"the run folder {place} cannot be made: {error.strerror}") from error
-    finally:
-        shutil.rmtree(made.path, ignore_errors=True)
-        with suppress(OSError):  # somebody else is making a run
-            corner.path.rmdir()
+        raise StoreError(
+            f"the run folder {place} cannot be made: {error.strerror}; give another --library"
+        ) from error
     return Run(place)
 
 
@@ -254,6 +250,7 @@ class Change(msgspec.Struct, frozen=True):
         seed: another seed.
         say: a message to inject after the inherited ones.
         name: the new run's name.
+        context: tokens of context for every local model.
     """
 
     models: Mapping[str, str] = {}
@@ -261,6 +258,7 @@ class Change(msgspec.Struct, frozen=True):
     seed: int | None = None
     say: Message | None = None
     name: str | None = None
+    context: int | None = None
 
 
 async def branch(
@@ -325,24 +323,37 @@ def changed(parent: State, change: Change, at: int) -> ConversationSpec:
             raise ConfigurationError(
                 f"--model names {name!r}, but the participants are {', '.join(spec.names())}"
             )
-    seats = tuple(_moved(seat, change.models.get(seat.name)) for seat in spec.participants)
+    seats = tuple(_moved(seat, change) for seat in spec.participants)
     for seat in seats:
         if seat.model == IMPORTED_MODEL:
             raise ConfigurationError(
                 f"which model held the seat of {seat.name!r} is not known, it was imported: "
                 f"give one with --model '{seat.name}=MODEL'"
             )
+    if change.context is not None and all(seat.context is None for seat in seats):
+        raise ConfigurationError(
+            "a context is given, and no seat has a local model: a hosted model has its own"
+        )
     ending = _with_cap(spec.ending, change.turns, at + (change.say is not None))
     seed = spec.seed if change.seed is None else change.seed
     return check(replace(spec, participants=seats, ending=ending, seed=seed))
 
 
-def _moved(seat: Participant, model: str | None) -> Participant:
-    """A seat with another model, if one is given; an address is its provider's and stays behind."""
-    if model is None:
-        return seat
+def _moved(seat: Participant, change: Change) -> Participant:
+    """A seat with another model, if one is given; an address is its provider's and stays behind.
+
+    So does a context, where the other model is not local.
+    """
+    model = change.models.get(seat.name, seat.model)
     same = model.partition(":")[0] == seat.model.partition(":")[0]
-    return replace(seat, model=model, base_url=seat.base_url if same else None)
+    local = model != IMPORTED_MODEL and split(model)[0] == "local"
+    context = seat.context if change.context is None else change.context
+    return replace(
+        seat,
+        model=model,
+        base_url=seat.base_url if same else None,
+        context=context if local else None,
+    )
 
 
 def _with_cap(ending: tuple[Ending, ...], turns: int | None, held: int) -> tuple[Ending, ...]:

@@ -5,8 +5,10 @@
     │   └── SpecError           a file of ours is malformed; knows the key and the line
     ├── StoreError              the disk said no: full, read-only, gone
     │   ├── BusyError           another process holds the run
+    │   ├── FullError           the disk, or a quota, is full
     │   ├── RecordError         the record itself is wrong: edited, reordered, cut, too new
-    │   └── UnknownIdError      nothing, or more than one thing, answers to that id
+    │   ├── UnknownIdError      nothing, or more than one thing, answers to that id
+    │   └── UnrecordedError     a message was finished and could not be written; holds its words
     ├── FormatError             a foreign file is not what it says it is; knows the line
     ├── ReplayError             a request differs from the recorded one, so no answer is given
     └── ProviderError           a model did not complete a turn
@@ -57,6 +59,10 @@ class BusyError(StoreError):
     exit_code = 5
 
 
+class FullError(StoreError):
+    """The disk, or a quota, is full: with more room the same record can be written."""
+
+
 class RecordError(StoreError):
     """The record is not what was written: edited, reordered, cut, or of a newer version."""
 
@@ -67,6 +73,10 @@ class UnknownIdError(StoreError):
     """No conversation answers to an id, or more than one does."""
 
     exit_code = 2
+
+
+class UnrecordedError(StoreError):
+    """A message was finished and the disk refused it: its words stand in this error alone."""
 
 
 class FormatError(DuologueError):

@@ -209,8 +209,8 @@ async def plan(spec: ConversationSpec, at: datetime | None = None) -> Plan:
 async def _seat(participant: Participant) -> Seat:
     """What a participant's model resolves to; a hosted one is not asked anything."""
     provider, model = split(participant.model)
-    options = Opening(participant.base_url, participant.stream)
-    if provider in (known := catalog()):
+    options = Opening(participant.base_url, participant.stream, context=participant.context)
+    if provider in (known := catalog()) and participant.context is None:
         return hosted_seat(known[provider], model, options)
     async with AsyncExitStack() as stack:
         opened = await open_model(participant.model, options=options)

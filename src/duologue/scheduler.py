@@ -10,10 +10,10 @@ from contextlib import aclosing
 
 from duologue.conversation import converse
 from duologue.core.detectors import Detectors
-from duologue.core.event import Event, Record, TurnCompleted
+from duologue.core.event import AttemptFailed, Event, Record, TurnCompleted
 from duologue.core.provider import Delta, Provider
 from duologue.core.spec import ConversationSpec
-from duologue.errors import StoreError
+from duologue.errors import StoreError, UnrecordedError
 from duologue.store.run import Log
 
 Watch = Callable[[Record | Delta], None]
@@ -42,6 +42,7 @@ async def record(
 
     Raises:
         ConfigurationError: the spec or the providers do not fit.
+        UnrecordedError: the disk refused a message that was finished; its words are in the error.
         StoreError: the disk refused; everything before is in the log.
     """
     facts = converse(spec, providers, history, key=conv, detectors=detectors)
@@ -56,14 +57,27 @@ def _written(log: Log, conv: str, event: Event) -> Record:
     """The record of an event; words that the disk refuses are handed to the person.
 
     Raises:
-        StoreError: the disk refused. A message that was complete stands in the error, whole.
+        UnrecordedError: the disk refused a message that was finished; it stands in the error.
+        StoreError: the disk refused another fact; what had arrived of a reply stands in the error.
     """
     try:
         return log.append(conv, event)
     except StoreError as error:
-        if not isinstance(event, TurnCompleted):
-            raise
-        raise StoreError(
-            f"{error}\nMessage {event.turn}, by {event.message.author}, was finished and could not "
-            f"be recorded. These were its words:\n{event.message.text}"
-        ) from error
+        if isinstance(event, TurnCompleted):
+            raise UnrecordedError(f"{error}\n{_handed(event)}") from error
+        if isinstance(event, AttemptFailed) and event.partial:
+            raise StoreError(
+                f"{error}\nMessage {event.turn}, by {event.participant}, failed "
+                f"({event.boundary}) and could not be recorded. This had arrived of it:\n"
+                f"{event.partial}"
+            ) from error
+        raise
+
+
+def _handed(done: TurnCompleted) -> str:
+    """All that was said in a message, for a person."""
+    thought = f"\nBefore them it thought:\n{done.reasoning}" if done.reasoning else ""
+    return (
+        f"Message {done.turn}, by {done.message.author}, was finished and could not be recorded. "
+        f"These were its words:\n{done.message.text}{thought}"
+    )

@@ -1,24 +1,39 @@
 """Proof that a run's record is what was written, and that it holds every request.
 
 The chain is checked line by line; every request body is made again from the facts and its digest
-compared with the one that was recorded before it was sent. This module mends nothing. Three things
-it cannot prove: that the tail of a file was not cut off at the end of a line (that is what a kill
-leaves, too), that no whole file of the log was put in or taken away, and that a forger did not
-compute every hash anew. Note a run's heads elsewhere to be safe from all three.
+compared with the one that was recorded before it was sent; what ``experiment.toml`` asks for is
+compared with what the log says was asked for. The index is not looked at: it is a cache. The run's
+name, and comments in that file, stand nowhere else, so nothing can be said of them; nor of what
+the file asks for where a run holds several conversations.
+
+This module mends nothing. Three things about the log it cannot prove: that the tail of a file was
+not cut off at the end of a line (that is what a kill leaves, too), that no whole file of the log
+was put in or taken away, and that a forger did not compute every hash anew. Note a run's heads
+elsewhere to be safe from all three.
 """
 
-from collections.abc import Iterator
+import json
+import tomllib
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
+import tomli_w
 
-from duologue.core.event import ConversationEnded, Event
+from duologue.core.event import ConversationEnded, ConversationStarted, Event
 from duologue.core.rebuild import Rebuilt, rebuild
+from duologue.core.specfile import Asked, document
 from duologue.core.state import fold
-from duologue.errors import DuologueError
+from duologue.core.toml_document import Document, parse, spelt
+from duologue.core.toml_lines import Path as Key
+from duologue.errors import DuologueError, SpecError
 from duologue.store.chain import Head, intact
-from duologue.store.run import Run
+from duologue.store.run import SPEC_FILE, Run
 from duologue.store.segment import Line, read
+
+_SHOWN = 40  # characters of a value that differs
+_GONE = object()
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -44,8 +59,13 @@ class Proof(msgspec.Struct, frozen=True):
         torn: files beside the log that hold what a kill left unfinished.
         unfinished: bytes after the last newline: being written now, or torn.
         heads: each conversation's last hash.
-        faults: what is wrong, first things first; empty when all is well.
-        unended: conversations without an ending on record: interrupted, or cut off.
+        messages: how many messages each conversation holds; one whose facts cannot follow one
+            another is not in it.
+        endings: why each conversation ended; None where no ending is on record: interrupted, or
+            cut off.
+        asked: whether ``experiment.toml`` asks for what the log says was asked for.
+        faults: what is wrong, first things first; empty when all is well. A run in which nothing
+            is recorded has one.
     """
 
     conversations: int
@@ -55,8 +75,10 @@ class Proof(msgspec.Struct, frozen=True):
     torn: tuple[str, ...]
     unfinished: int
     heads: dict[str, str]
+    messages: dict[str, int]
+    endings: dict[str, str | None]
+    asked: bool
     faults: tuple[Fault, ...]
-    unended: tuple[str, ...] = ()
 
 
 class _Chains:
@@ -86,6 +108,22 @@ class _Chains:
         self.events.setdefault(record.conv, []).append(record.event)
 
 
+class _Checked(msgspec.Struct, frozen=True):
+    """What came of making a conversation's requests again.
+
+    Attributes:
+        agreed: how many have the digest that was recorded.
+        size: how many bytes these are together.
+        messages: how many messages the conversation holds; None where its facts do not say.
+        faults: what does not agree.
+    """
+
+    agreed: int
+    size: int
+    messages: int | None
+    faults: tuple[Fault, ...]
+
+
 def verify(run: Run) -> Proof:
     """Check everything in a run that can be checked from its folder alone.
 
@@ -95,28 +133,60 @@ def verify(run: Run) -> Proof:
     chains, faults = _Chains(), list[Fault]()
     unfinished = 0
     for segment in run.segments():
-        before, end = "", 0
-        for line in read(segment):
-            place = f"{segment.name}, line {line.number}"
-            faults += [Fault(place, what) for what in chains.follow(line, before)]
-            before, end = (line.record.h if line.record else ""), line.end
+        found, end = _follow(chains, segment)
+        faults += _gathered(segment.name, found)
         unfinished += segment.stat().st_size - end
-    checked = [_requests(conv, events) for conv, events in chains.events.items()]
+    if not chains.events and not faults:
+        what = "nothing is recorded: no log, or one without a whole line"
+        faults.append(Fault("log-1.jsonl, line 1", what))
+    checked = {conv: _requests(conv, events) for conv, events in chains.events.items()}
+    faults += [fault for each in checked.values() for fault in each.faults]
+    asked = list(_asked(run.path / SPEC_FILE, list(chains.events.values())))
     return Proof(
         conversations=len(chains.events),
         records=chains.records,
-        requests=sum(agreed for agreed, _, _ in checked),
-        request_bytes=sum(size for _, size, _ in checked),
+        requests=sum(each.agreed for each in checked.values()),
+        request_bytes=sum(each.size for each in checked.values()),
         torn=tuple(_torn(run.path)),
         unfinished=unfinished,
         heads={conv: head.h for conv, head in chains.heads.items()},
-        faults=(*faults, *(fault for _, _, found in checked for fault in found)),
-        unended=tuple(
-            conv
-            for conv, events in chains.events.items()
-            if not isinstance(events[-1], ConversationEnded)
-        ),
+        messages={
+            conv: each.messages for conv, each in checked.items() if each.messages is not None
+        },
+        endings={conv: _ending(events) for conv, events in chains.events.items()},
+        asked=len(chains.events) == 1 and not asked,
+        faults=(*faults, *asked),
     )
+
+
+def _follow(chains: _Chains, segment: Path) -> tuple[list[tuple[int, str]], int]:
+    """What is wrong in a file, each with its line's number, and where its last line ends."""
+    found: list[tuple[int, str]] = []
+    before, end = "", 0
+    for line in read(segment):
+        found += [(line.number, what) for what in chains.follow(line, before)]
+        before, end = (line.record.h if line.record else ""), line.end
+    return found, end
+
+
+def _gathered(name: str, found: Iterable[tuple[int, str]]) -> Iterator[Fault]:
+    """Faults of a file; lines one after the other with the same fault are one.
+
+    A log of a newer version has as many such lines as it is long.
+    """
+    # Numbers that count up as their places do differ from them by the same amount.
+    runs = groupby(enumerate(found), key=lambda each: (each[1][0] - each[0], each[1][1]))
+    for (_, what), lines in runs:
+        (_, (number, _)), *others = lines
+        following = f" (and the {len(others)} lines that follow)" if len(others) > 1 else ""
+        following = " (and the line that follows)" if len(others) == 1 else following
+        yield Fault(f"{name}, line {number}", what + following)
+
+
+def _ending(events: list[Event]) -> str | None:
+    """Why a conversation ended, if it did."""
+    last = events[-1]
+    return last.reason.value if isinstance(last, ConversationEnded) else None
 
 
 def _torn(folder: Path) -> list[str]:
@@ -124,21 +194,74 @@ def _torn(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("log-*.jsonl.torn-*"))
 
 
-def _requests(conv: str, events: list[Event]) -> tuple[int, int, list[Fault]]:
-    """How many requests agree, how long they are together, and what does not agree."""
+def _asked(file: Path, conversations: list[list[Event]]) -> Iterator[Fault]:
+    """Where a run's ``experiment.toml`` asks for something else than the log says was asked for."""
+    try:
+        given = parse(file.read_text("utf-8"), file.name)
+    except FileNotFoundError:
+        yield Fault(file.name, "it is missing: every run is made with one")
+    except OSError as error:
+        yield Fault(file.name, f"it cannot be read: {error.strerror}")
+    except UnicodeDecodeError as error:
+        yield Fault(file.name, f"it is not UTF-8: {error.reason} at byte {error.start}")
+    except SpecError as error:
+        what, _, _ = str(error).removeprefix(file.name).lstrip(":, ").partition("\n")
+        yield Fault(file.name, what)
+    else:
+        begun = [events[0] for events in conversations]
+        if len(begun) == 1 and isinstance(begun[0], ConversationStarted):
+            yield from _unlike(given, begun[0])
+
+
+def _unlike(given: Document, begun: ConversationStarted) -> Iterator[Fault]:
+    """Every place where a file and the spec on record differ."""
+    try:
+        recorded = tomllib.loads(tomli_w.dumps(document(Asked(None, begun.spec))))
+    except DuologueError as error:
+        yield Fault(given.where, f"it cannot ask for what the log says was asked for: {error}")
+        return
+    asked = {key: value for key, value in given.data.items() if key != "name"}
+    for key, here, there in _differences(asked, recorded, ()):
+        what = f"{spelt(key)} is {_shown(here)} here and {_shown(there)} in the log"
+        yield Fault(given.place(key), what)
+
+
+def _differences(here: object, there: object, key: Key) -> Iterator[tuple[Key, object, object]]:
+    """Where two TOML values differ, and both values there; 1, 1.0 and true are not the same."""
+    if isinstance(here, dict) and isinstance(there, dict):
+        for name in here | there:
+            yield from _differences(here.get(name, _GONE), there.get(name, _GONE), (*key, name))
+    elif isinstance(here, list) and isinstance(there, list) and len(here) == len(there):
+        for place, (one, other) in enumerate(zip(here, there, strict=True)):
+            yield from _differences(one, other, (*key, place))
+    elif type(here) is not type(there) or here != there:
+        yield key, here, there
+
+
+def _shown(value: object) -> str:
+    """A value on one short line."""
+    if value is _GONE:
+        return "not given"
+    told = json.dumps(value, default=str)
+    return told if len(told) <= _SHOWN else f"{told[:_SHOWN]}…"
+
+
+def _requests(conv: str, events: list[Event]) -> _Checked:
+    """Make every request again and compare it with what was recorded of it."""
     agreed, size = 0, 0
+    messages = None
     faults: list[Fault] = []
     grown: dict[tuple[str, int, int], Rebuilt] = {}
     try:
         for again in rebuild(events):
             faults += _compare(conv, again, grown)
             agreed += again.agrees
-            size += len(again.wire.body)
-        fold(events)
+            size += len(again.wire.body) if again.agrees else 0
+        messages = len(fold(events).entries)
     except (DuologueError, LookupError, TypeError, ValueError) as error:
         # The settings of a seat are anything that JSON can hold, and may have been edited.
         faults.append(Fault(conv, f"its facts cannot follow one another: {error}"))
-    return agreed, size, faults
+    return _Checked(agreed, size, messages, tuple(faults))
 
 
 def _compare(conv: str, again: Rebuilt, grown: dict[tuple[str, int, int], Rebuilt]) -> list[Fault]:

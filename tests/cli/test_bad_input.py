@@ -114,7 +114,7 @@ _REFUSED: list[tuple[list[str], int, str]] = [
     (["resume", "talk"], 2, r"over \(max_turns\): 'duologue branch .* --at 5 --turns 15' goes on"),
     (["resume", "old"], 2, r"is over \(import\): .*--at 1 --turns 11 --model NAME=MODEL"),
     (["replay", "old"], 3, "nothing to replay: no model was asked"),
-    (["branch", "old", "--at", "1"], 2, "seat of 'A' is not known.*--model 'A=MODEL'"),
+    (["branch", "old", "--at", "1"], 2, "seat of 'A' is not known.*--turns 11 --model A=MODEL"),
     (["branch", "talk"], 2, "Missing option '--at'"),
     (["branch", "talk", "--at", "99"], 2, "has 5 messages: it cannot be left at 99.* 0 to 5"),
     (["branch", "talk", "--at", "-1"], 2, "'--at'.*greater than or equal to 0"),

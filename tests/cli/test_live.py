@@ -1,5 +1,7 @@
 import asyncio
+import errno
 import io
+import os
 import threading
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from duologue.core.message import Message, Origin
 from duologue.core.provider import Delta, Provider
 from duologue.core.spec import AnyOf, Pass, TurnCap
 from duologue.core.specfile import Asked
-from duologue.errors import OverloadError, StoreError
+from duologue.errors import OverloadError, StoreError, UnrecordedError
 from duologue.providers.scripted import Reply, Scripted
 from duologue.store.library import Library
 
@@ -262,6 +264,30 @@ def test_ctrl_c_in_mid_sentence_says_what_is_not_kept_and_how_to_resume(tmp_path
     assert "  3  Ada  [interrupted: started, not finished; nothing of it is kept]\n" in sent(out)
     assert "interrupted   turn 3: Ada started and did not finish\n" in sent(out)
     assert " resume " in sent(out)
+
+
+def test_a_message_that_was_finished_and_could_not_be_recorded_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, real = pipe(), os.write
+
+    def refuse(file: int, data: bytes) -> int:
+        if b'"turn_completed","turn":3' in data:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(file, data)
+
+    monkeypatch.setattr(os, "write", refuse)
+    with (
+        pytest.raises(UnrecordedError, match=r"(?s)Message 3, by Ada, was finished.*words:\ntwo"),
+        Watcher(Library(tmp_path), console=out) as watcher,
+    ):
+        held(tmp_path, watch=watcher)
+    assert (
+        "  3  Ada  [finished, but not recorded; its words stand in the error message, and nowhere "
+        "else]\n" in sent(out)
+    )
+    assert "interrupted   turn 3: Ada finished, and the message could not be recorded" in sent(out)
+    assert "did not finish" not in sent(out)
 
 
 def test_a_conversation_that_never_began_has_no_last_lines(tmp_path: Path) -> None:

@@ -145,7 +145,9 @@ def test_verify_tells_what_it_proved_and_where_the_first_fault_is(desk: Desk) ->
     assert proved.code == 0
     assert "12 lines have the hash that was written with them" not in proved.err
     assert re.search(r"requests +4 bodies \(\d+ bytes\)", proved.out)
-    assert re.search(rf"head +{conv} [0-9a-f]{{32}}", proved.out)
+    assert re.search(rf"head +{conv} [0-9a-f]{{32}}  5 messages, ended: max_turns\n", proved.out)
+    assert "experiment.toml asks for what the log says" in proved.out
+    assert proved.out.endswith("\nthe record is whole\n")
     assert desk("verify", str(desk.library / "talk")).out == proved.out
     assert json.loads(desk("verify", conv[:3], "--json").out)["faults"] == []
     log = desk.library / "talk" / "log-1.jsonl"
@@ -154,6 +156,34 @@ def test_verify_tells_what_it_proved_and_where_the_first_fault_is(desk: Desk) ->
     assert faulty.code == 3
     assert re.search(r"duologue: .*talk: log-1\.jsonl, line \d+: the bytes of record", faulty.err)
     assert "FAULT" in faulty.out
+
+
+def test_verify_names_an_edited_a_missing_and_an_empty_record(desk: Desk) -> None:
+    desk.held()
+    asked, log = desk.library / "talk" / SPEC_FILE, desk.library / "talk" / "log-1.jsonl"
+    text = asked.read_text("utf-8")
+    asked.write_text(text.replace('name = "Ada"', 'name = "Eve"'), "utf-8")
+    edited = desk("verify", "talk")
+    assert edited.code == 3
+    assert re.search(r'experiment\.toml, line \d+: participants\[0\]\.name is "Eve"', edited.err)
+    assert edited.out.endswith("\n1 fault\n")
+    asked.unlink()
+    missing = desk("verify", "talk")
+    assert (missing.code, "experiment.toml: it is missing" in missing.err) == (3, True)
+    asked.write_text(text, "utf-8")
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines[:-1]))
+    cut = desk("verify", "talk")
+    assert (cut.code, "5 messages, no ending on record" in cut.out) == (0, True)
+    assert "whole" not in cut.out
+    assert "only a head noted earlier can tell" in cut.out
+    log.write_bytes(b"".join([*lines[:3], *lines[4:]]))
+    assert "? messages, ended: max_turns" in desk("verify", "talk").out
+    log.write_bytes(b"")
+    empty = desk("verify", "talk", "--json")
+    assert empty.code == 3
+    (fault,) = json.loads(empty.out)["faults"]
+    assert fault["what"].startswith("nothing is recorded")
 
 
 def test_replay_makes_every_fact_again(desk: Desk) -> None:

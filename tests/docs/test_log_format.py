@@ -10,12 +10,13 @@ import pytest
 from pages import DOCS, blocks
 
 from duologue.core.branch import branch
+from duologue.core.event import ConversationStarted
 from duologue.core.message import Message, Origin
 from duologue.core.state import fold
 from duologue.core.transcript import transcript
 from duologue.store.run import Run
 from duologue.verify import verify
-from recording import CONV, OTHER, PAIR, TRIO, folder, interleave, log_of, place, unsynced
+from recording import CONV, OTHER, PAIR, TRIO, ask, folder, interleave, log_of, place, unsynced
 
 PAGE = DOCS / "log-format.md"
 BRANCH = "babad-lusab-gutih"
@@ -103,6 +104,9 @@ def test_the_lines_on_the_page_are_lines_of_a_log(tmp_path: Path) -> None:
     (lines,) = blocks(PAGE, "json")
     made = folder(tmp_path / "run")
     log_of(made).write_text(lines, "utf-8")
+    (first, *_) = made.events(CONV)
+    assert isinstance(first, ConversationStarted)
+    ask(made, first.spec)
     assert read("python", made).returncode == 0
     proof = verify(made)
     assert (proof.records, proof.requests, proof.faults) == (3, 1, ())

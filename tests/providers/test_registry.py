@@ -19,6 +19,7 @@ from duologue.providers.registry import (
     open_model,
     seated,
     split,
+    unseeded,
     warnings,
 )
 from duologue.providers.scripted import Scripted
@@ -87,6 +88,8 @@ def test_a_name_leads_to_its_provider(model: str, whole: tuple[str, str]) -> Non
         ("zzzzzz:claude", "known are local, scripted, function, human, llm, anthropic"),
         ("haiku-4-5", 'did you mean "haiku-4.5"?'),
         ("smollm2", 'did you mean "smollm2-135m"?'),
+        ("qwen", 'did you mean "qwen2.5-coder-0.5b"?'),
+        ("nope", "local models are smollm2-135m"),
         ("zzzzzz", "local models are smollm2-135m"),
         ("openai:", "type openai:MODEL"),
     ],
@@ -234,10 +237,11 @@ async def test_seats_of_one_model_reached_in_one_way_share_a_provider() -> None:
             replace(same, name="Ben"),
             replace(same, name="Cyd", stream=False),
             replace(same, name="Dee", base_url="http://127.0.0.1:8/v1"),
+            replace(same, name="Eve", model="openai:gpt-5"),
         )
     )
     async with seated(spec) as providers:
-        assert providers["Ada"] is providers["Ben"]
+        assert providers["Ada"] is providers["Ben"] is providers["Eve"]
         assert len({id(provider) for provider in providers.values()}) == 3
         assert providers["Cyd"].seat.settings["stream"] is False
         assert providers["Dee"].seat.settings["base_url"] == "http://127.0.0.1:8/v1"
@@ -273,9 +277,29 @@ def test_nothing_declared_is_nothing_told() -> None:
 
 
 def test_the_conversations_seed_counts_as_every_participants() -> None:
-    told = warnings(replace(pair(), seed=7), {})
+    told = unseeded(replace(pair(), seed=7), {})
     assert [line.partition(" ")[0] for line in told] == ["Ada:"]
     assert "ignores seed" in told[0]
+    assert unseeded(pair(), {}) == ()
+
+
+def test_a_seed_that_may_have_been_drawn_is_no_reason_to_warn() -> None:
+    assert warnings(replace(pair(), seed=7), {}) == ()
+
+
+def test_a_seat_with_a_seed_of_its_own_is_told_once() -> None:
+    assert unseeded(replace(pair(seed=3), seed=7), {}) == ()
+    assert (
+        len([line for line in warnings(replace(pair(seed=3), seed=7), {}) if "seed" in line]) == 1
+    )
+
+
+async def test_only_a_local_model_is_opened_with_a_context_of_our_choice(tmp_path: Path) -> None:
+    script = tmp_path / "a.jsonl"
+    script.write_text('"one"\n')
+    for model in (f"scripted:{script}", "anthropic:claude-haiku-4-5", "human"):
+        with pytest.raises(ConfigurationError, match=r"not a local model.*leave 'context' out"):
+            await open_model(model, options=Opening(context=512), environ={})
 
 
 def test_parameters_that_are_passed_through_are_looked_at_too() -> None:

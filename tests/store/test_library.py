@@ -162,12 +162,51 @@ def test_a_listing_and_a_search_go_through_every_run(library: Library, events: l
 
 def test_only_a_run_without_a_record_is_tidied_away(library: Library, events: list[Event]) -> None:
     runs = {name: library.create(name, {}) for name in ("empty", "never", "full", "torn", "aside")}
-    write(runs["empty"], CONV, [])
+    with runs["empty"].writing():
+        pass
     write(runs["full"], CONV, events)
     log_of(runs["torn"]).write_bytes(b"half a l")
     log_of(runs["aside"]).write_bytes(b"half a l")
-    write(runs["aside"], CONV, [])
+    with runs["aside"].writing():
+        pass
     for run in runs.values():
         library.tidy(run)
     assert [run.name for run in library.runs()] == ["aside", "full", "torn"]
     assert log_of(runs["full"]).exists()
+
+
+def test_what_a_kill_left_in_the_corner_is_removed_when_the_next_run_is_made(
+    library: Library,
+) -> None:
+    left = library.path / ".new" / "killed"
+    left.mkdir(parents=True)
+    (left / "experiment.toml").touch()
+    with library.corner() as corner:
+        assert not left.exists()
+        made = corner.create("new", {})
+        assert library.runs() == []
+        assert made.path.is_dir()
+    assert list(library.path.iterdir()) == []
+
+
+def test_a_run_that_is_being_made_in_the_corner_is_never_removed(library: Library) -> None:
+    with library.corner() as first:
+        one = first.create("one", {})
+        with library.corner() as second:
+            two = second.create("two", {})
+            assert one.path.is_dir()
+        assert one.path.is_dir()
+        assert two.path.is_dir()  # left behind: whoever goes last takes it along
+    assert list(library.path.iterdir()) == []
+
+
+def test_a_corner_that_cannot_be_removed_is_no_obstacle(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    (library.path / ".new" / "killed").mkdir(parents=True)
+    monkeypatch.setattr("shutil.rmtree", refuse)
+    with library.corner() as corner:
+        assert corner.create("new", {}).path.is_dir()

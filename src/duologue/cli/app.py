@@ -14,8 +14,9 @@
 import io
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -119,6 +120,17 @@ def main() -> None:
     except OSError as error:
         say(f"duologue: {error.filename or 'the output'} cannot be written: {error.strerror}")
         sys.exit(StoreError.exit_code)
+    finally:
+        _let_go(sys.stdout)
+
+
+def _let_go(stream: TextIO) -> None:
+    """What a stream could not write goes nowhere: Python would try again at exit, with code 120."""
+    try:
+        stream.flush()
+    except OSError:
+        with suppress(OSError):  # one that has no file behind it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _open_streams() -> None:

@@ -33,7 +33,7 @@ from duologue.core.spec import (
 )
 from duologue.core.specfile import Asked, read
 from duologue.errors import ConfigurationError
-from duologue.providers.registry import split
+from duologue.providers.registry import split, unseeded
 
 LETTERS = "abcdefgh"
 TURNS = 24
@@ -59,6 +59,7 @@ class Options(msgspec.Struct, frozen=True):
     system: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
+    context: int | None = None
     seed: int | None = None
     budget_usd: float | None = None
     budget_tokens: int | None = None
@@ -85,6 +86,10 @@ def assemble(options: Options, folder: Path) -> Asked:
     spec = replace(spec, participants=_participants(spec, options, folder))
     spec = _opened(spec, options, folder)
     spec = _ended(replace(spec, order=_order(spec, options)), options, folder)
+    if options.context is not None:
+        spec = replace(spec, participants=_long(spec.participants, options.context))
+    if options.seed is not None or spec.seed is not None:
+        _doubt_seed(spec if options.seed is None else replace(spec, seed=options.seed))
     if options.seed is not None or spec.seed is None:
         drawn = secrets.randbits(_SEED_BITS) if options.seed is None else options.seed
         spec = replace(spec, seed=drawn)
@@ -209,6 +214,25 @@ def _participants(
     for letter, place in places.items():
         seats[place] = _seat(seats[place], options.seats[letter], folder)
     return tuple(seats)
+
+
+def _long(seats: tuple[Participant, ...], context: int) -> tuple[Participant, ...]:
+    """The seats, every local one with so many tokens of context."""
+    local = [split(seat.model)[0] == "local" for seat in seats]
+    if not any(local):
+        raise ConfigurationError(
+            "--context is for local models, and no seat has one: a hosted model has its own"
+        )
+    return tuple(
+        replace(seat, context=context) if ours else seat
+        for seat, ours in zip(seats, local, strict=True)
+    )
+
+
+def _doubt_seed(spec: ConversationSpec) -> None:
+    """Say where a seed that was asked for changes nothing; one that is drawn was not asked for."""
+    for line in unseeded(spec):
+        typer.echo(f"duologue: {line}", err=True)
 
 
 def _set(temperature: float | None, max_tokens: int | None) -> dict[str, Any]:

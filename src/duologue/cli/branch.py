@@ -1,14 +1,20 @@
 """``duologue branch``: a new conversation from any message of another."""
 
-from typing import Annotated
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from duologue.cli.completing import complete_id
+from duologue.cli.completing import complete_id, complete_seat
 from duologue.cli.holding import Showing, hold
 from duologue.core.message import Message, Origin
-from duologue.core.state import fold
+from duologue.core.spec import TurnCap
+from duologue.core.state import State, fold
 from duologue.errors import ConfigurationError
+from duologue.store.library import default_path
+
+if TYPE_CHECKING:
+    from duologue.api import Change
 
 
 def branch(
@@ -29,9 +35,15 @@ def branch(
         str | None, typer.Option("--as", metavar="NAME", help="Under whose name it stands.")
     ] = None,
     model: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=MODEL", help="Another model for a seat.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=MODEL", help="Another model for a seat.", autocompletion=complete_seat
+        ),
     ] = None,
     turns: Annotated[int | None, typer.Option(min=1, help="Messages in all.")] = None,
+    context: Annotated[
+        int | None, typer.Option(min=1, metavar="TOKENS", help="Of context, every local seat.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed.")] = None,
     name: Annotated[str | None, typer.Option(help="The new run's name.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the id.")] = False,
@@ -40,14 +52,63 @@ def branch(
     """Leave a conversation at a message, perhaps with something changed."""
     from duologue.api import Change, changed
     from duologue.api import branch as begin
+    from duologue.cli.screen import command
+    from duologue.providers.registry import unseeded
 
     run, conv = ctx.obj.find(id_)
     change = Change(
-        models=_models(model or []), turns=turns, seed=seed, say=_said(say, as_), name=name
+        models=_models(model or []),
+        turns=turns,
+        seed=seed,
+        say=_said(say, as_),
+        name=name,
+        context=context,
     )
-    spec = changed(fold(run.events(conv)), change, at)
+    parent = fold(run.events(conv))
+    _need_models(parent, change, at, f"{command(ctx.obj.path, default_path())} branch {id_}")
+    spec = changed(parent, change, at)
+    if seed is not None:
+        for line in unseeded(spec):
+            typer.echo(f"duologue: {line}", err=True)
     showing = Showing(ctx.obj, quiet=quiet, json=json)
     hold(spec, showing, lambda watch: begin(ctx.obj, conv, at, change, watch=watch))
+
+
+def _need_models(parent: State, change: "Change", at: int, typed: str) -> None:
+    """Refuse to guess who held the seats of an imported conversation: all of them, at once.
+
+    Raises:
+        ConfigurationError: seats whose model is not known, and a command that gives each one.
+    """
+    from duologue.formats.crossing import IMPORTED_MODEL
+
+    spec = parent.begun().spec
+    lacking = [
+        seat.name
+        for seat in spec.participants
+        if seat.model == IMPORTED_MODEL and seat.name not in change.models
+    ]
+    if not lacking or not set(change.models) <= set(spec.names()):
+        return
+    given = [f"--model {quote(f'{name}={model}')}" for name, model in change.models.items()]
+    wanted = [f"--model {quote(f'{name}=MODEL')}" for name in lacking]
+    held = at + (change.say is not None)
+    cap = min(rule.turns for rule in spec.ending if isinstance(rule, TurnCap))
+    turns = change.turns or (held + 10 if cap <= held else None)
+    more = [] if turns is None else [f"--turns {turns}"]
+    if change.say is not None:
+        more.append(f"--say {quote(change.say.text)} --as {quote(change.say.author)}")
+    if change.context is not None:
+        more.append(f"--context {change.context}")
+    if change.seed is not None:
+        more.append(f"--seed {change.seed}")
+    if change.name is not None:
+        more.append(f"--name {quote(change.name)}")
+    seats = " and ".join(repr(name) for name in lacking)
+    raise ConfigurationError(
+        f"which model held the seat of {seats} is not known, the conversation was imported. "
+        f"Choose for each, and type: {' '.join([typed, f'--at {at}', *more, *given, *wanted])}"
+    )
 
 
 def _models(typed: list[str]) -> dict[str, str]:

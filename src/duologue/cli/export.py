@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from duologue.cli.completing import complete_format, complete_id
+from duologue.cli.completing import Id, complete_format
 from duologue.core.transcript import transcript
 from duologue.errors import ConfigurationError, StoreError
 from duologue.formats.crossing import FORMATS, left_out, send_out
@@ -14,14 +14,7 @@ from duologue.formats.crossing import FORMATS, left_out, send_out
 
 def export(
     ctx: typer.Context,
-    id_: Annotated[
-        str,
-        typer.Argument(
-            metavar="ID",
-            help="The beginning of its id, or its run's name.",
-            autocompletion=complete_id,
-        ),
-    ],
+    id_: Id,
     to: Annotated[
         str,
         typer.Option(metavar="FORMAT", help="founding or jsonl.", autocompletion=complete_format),

@@ -40,7 +40,7 @@ from duologue.core.provider import Delta
 from duologue.core.spec import bound
 from duologue.core.state import State, apply
 from duologue.core.transcript import Spoken, left_mark, marks, passed_mark, reset_mark, seated
-from duologue.errors import DuologueError
+from duologue.errors import DuologueError, UnrecordedError
 from duologue.store.library import Library, default_path
 
 REFRESH = 10
@@ -216,7 +216,7 @@ class Watcher:
     ) -> None:
         self._still()
         if isinstance(error, DuologueError):
-            self.interrupted()
+            self.interrupted(unrecorded=isinstance(error, UnrecordedError))
 
     def __call__(self, item: Record | Delta) -> None:
         """See a record that was written, or hear a delta."""
@@ -234,10 +234,14 @@ class Watcher:
         """Say how it ended, where its record is, and what to type next."""
         self._close(recorded.id)
 
-    def interrupted(self) -> None:
-        """Say the same of a conversation that was stopped; nothing if it never began."""
+    def interrupted(self, *, unrecorded: bool = False) -> None:
+        """Say the same of a conversation that was stopped; nothing if it never began.
+
+        Args:
+            unrecorded: whether the disk refused the message that was just finished.
+        """
         if self._id is not None:
-            self._close(self._id)
+            self._close(self._id, unrecorded=unrecorded)
 
     def _still(self) -> None:
         """Draw no more."""
@@ -246,7 +250,7 @@ class Watcher:
             self._live.stop()
             self._live = None
 
-    def _close(self, conv: str) -> None:
+    def _close(self, conv: str, *, unrecorded: bool = False) -> None:
         """The last lines."""
         self._still()
         if self._quiet:
@@ -255,6 +259,7 @@ class Watcher:
             return
         run, _ = self._library.find(conv)
         read = reading(self._library, run, run.conversation(conv))
+        read = msgspec.structs.replace(read, unrecorded=unrecorded)
         if left := screen.unfinished(read):
             self._print(left)
         self._print(screen.foot(read, held=True), end=False)

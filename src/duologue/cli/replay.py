@@ -1,22 +1,13 @@
 """``duologue replay``: execute a conversation again, answered from its own log."""
 
-from typing import Annotated
-
 import typer
 
-from duologue.cli.completing import complete_id
+from duologue.cli.completing import Id
 
 
 def replay(
     ctx: typer.Context,
-    id_: Annotated[
-        str,
-        typer.Argument(
-            metavar="ID",
-            help="The beginning of its id, or its run's name.",
-            autocompletion=complete_id,
-        ),
-    ],
+    id_: Id,
 ) -> None:
     """Make a conversation's facts again from its log, and compare.
 

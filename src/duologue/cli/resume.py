@@ -4,20 +4,13 @@ from typing import Annotated
 
 import typer
 
-from duologue.cli.completing import complete_id
+from duologue.cli.completing import Id
 from duologue.cli.holding import Showing, hold
 
 
 def resume(
     ctx: typer.Context,
-    id_: Annotated[
-        str,
-        typer.Argument(
-            metavar="ID",
-            help="The beginning of its id, or its run's name.",
-            autocompletion=complete_id,
-        ),
-    ],
+    id_: Id,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the id.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the log's lines.")] = False,
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from duologue.cli.asking import LETTERS, Options, assemble
-from duologue.cli.completing import complete_model, complete_policy
+from duologue.cli.completing import complete_file, complete_model, complete_policy
 from duologue.cli.holding import Showing, hold
 from duologue.errors import ConfigurationError
 
@@ -94,6 +94,7 @@ def run(
         typer.Argument(
             metavar="[FILE|PRESET]",
             help="A TOML file with all of it, or a preset: hello (the default), founding.",
+            autocompletion=complete_file,
         ),
     ] = None,
     opener: Annotated[
@@ -120,6 +121,9 @@ def run(
     temperature: Annotated[float | None, typer.Option(min=0, help="For every seat.")] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="A turn's limit, every seat.")
+    ] = None,
+    context: Annotated[
+        int | None, typer.Option(min=1, metavar="TOKENS", help="Of context, every local seat.")
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Makes chances repeatable where they are.")
@@ -179,6 +183,7 @@ def run(
         system=system,
         temperature=temperature,
         max_tokens=max_tokens,
+        context=context,
         seed=seed,
         budget_usd=budget_usd,
         budget_tokens=budget_tokens,

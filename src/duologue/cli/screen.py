@@ -25,6 +25,7 @@ from duologue.core.message import silence
 from duologue.core.perspective import offered
 from duologue.core.policies import worded
 from duologue.core.provider import Seat
+from duologue.core.room import Room, room
 from duologue.core.spec import ConversationSpec, Line
 from duologue.core.state import State
 from duologue.core.transcript import (
@@ -51,6 +52,7 @@ MEASURE = 80
 GUTTER = 5
 _NARROW, _NARROW_GUTTER = 40, 2
 _LABEL = 12
+_UNRECORDED = "finished, and the message could not be recorded"
 _SHORT = 240
 _GRAVE = frozenset(
     {"attempt", "interrupted", "length", "context_full", "refusal", "content_filter", "error"}
@@ -349,6 +351,8 @@ class Reading(msgspec.Struct, frozen=True):
         began: when its first record was written.
         last: when its last record was written.
         busy: whether a process is writing its run.
+        unrecorded: whether its last turn was finished and could not be recorded, which only
+            whoever held it knows.
         command: how duologue is called for the same library.
     """
 
@@ -358,6 +362,7 @@ class Reading(msgspec.Struct, frozen=True):
     began: str
     last: str
     busy: bool = False
+    unrecorded: bool = False
     command: str = "duologue"
 
 
@@ -536,10 +541,12 @@ def ending(reading: Reading) -> Fact:
     if read.state.ended is not None:
         failed = read.status is Status.FAILED
         label = "failed" if failed else "ended"
-        return Fact(label, how(read.state.ended), "bold #c9362f" if failed else "")
+        return Fact(label, _told_once(read.state), "bold #c9362f" if failed else "")
     if reading.busy:
         return Fact("going on", "it is being held now")
     unfinished = [mark.text for mark in read.pending] or ["between two messages"]
+    if reading.unrecorded and (started := read.state.pending):
+        unfinished[-1] = f"turn {started.turn}: {started.participant} {_UNRECORDED}"
     return Fact("interrupted", "\n".join(unfinished), "bold #c9362f")
 
 
@@ -548,6 +555,15 @@ def how(ended: ConversationEnded) -> str:
     by = f", by {ended.by}" if ended.by else ""
     sign = f" {ended.sign}" if ended.sign else ""
     return f"{ended.reason}{sign}{by}" + (f": {ended.detail}" if ended.detail else "")
+
+
+def _told_once(state: State) -> str:
+    """How it ended; what the failed attempt above it says already is not said again."""
+    ended, attempts = state.ended, state.attempts
+    last = attempts[-1] if attempts else None
+    if ended and last and ended.detail == f"{last.boundary}: {last.detail}":
+        ended = msgspec.structs.replace(ended, detail=None)
+    return how(ended) if ended else ""
 
 
 def foot(reading: Reading, *, held: bool = False) -> Page:
@@ -576,8 +592,19 @@ def next_steps(reading: Reading, *, held: bool) -> Iterator[tuple[str, str]]:
         return
     if read.status in (Status.INTERRUPTED, Status.FAILED):
         yield f"{typed} resume {reading.id}", "go on"
-    yield f"{typed} branch {reading.id} --at {(done + 1) // 2}", "leave it halfway"
+    if wanted := room(read.state):
+        yield _roomier(f"{typed} branch {reading.id} --at {wanted.at}", wanted)
+    else:
+        yield f"{typed} branch {reading.id} --at {(done + 1) // 2}", "leave it halfway"
     yield f"{typed} export {reading.id} --to founding", "as a file"
+
+
+def _roomier(typed: str, wanted: Room) -> tuple[str, str]:
+    """How to go on where a context was full: a longer one, or a model that has one."""
+    if wanted.context is not None:
+        return f"{typed} --context {wanted.context}", "go on with a longer context"
+    seat = shlex.quote(f"{wanted.name}=MODEL")
+    return f"{typed} --model {seat}", "go on with a model that has a longer context"
 
 
 def _steps(steps: Sequence[Fact], sheet: Sheet) -> Iterator[Text]:
@@ -597,7 +624,10 @@ def unfinished(reading: Reading) -> Page | None:
     started = reading.transcript.state.pending
     if started is None or reading.busy:
         return None
-    mark = Mark("interrupted", "interrupted: started, not finished; nothing of it is kept")
+    text = "interrupted: started, not finished; nothing of it is kept"
+    if reading.unrecorded:
+        text = "finished, but not recorded; its words stand in the error message, and nowhere else"
+    mark = Mark("interrupted", text)
     styles = colours(reading.transcript.names)
     return Page(heading(started.turn, started.participant, styles, [mark]))
 

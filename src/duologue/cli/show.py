@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from duologue.cli.completing import complete_id
+from duologue.cli.completing import NewestId
 from duologue.core.event import Record
 from duologue.core.transcript import Spoken, Transcript, transcript
 from duologue.errors import ConfigurationError, RecordError, UnknownIdError
@@ -24,14 +24,7 @@ if TYPE_CHECKING:
 
 def show(
     ctx: typer.Context,
-    id_: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[ID]",
-            help="The beginning of its id, or its run's name; the newest by default.",
-            autocompletion=complete_id,
-        ),
-    ] = None,
+    id_: NewestId = None,
     turn: Annotated[
         int | None, typer.Option(min=1, help="One message, with everything known about it.")
     ] = None,

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from duologue.cli.completing import complete_id
+from duologue.cli.completing import NewestId
 from duologue.cli.show import find
 from duologue.core.event import ConversationEnded, Event, Record, TurnStarted
 from duologue.errors import RecordError
@@ -26,14 +26,7 @@ Wait = Callable[[], None]
 
 def tail(
     ctx: typer.Context,
-    id_: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[ID]",
-            help="The beginning of its id, or its run's name; the newest by default.",
-            autocompletion=complete_id,
-        ),
-    ] = None,
+    id_: NewestId = None,
     json: Annotated[bool, typer.Option("--json", help="Print the log's lines.")] = False,
 ) -> None:
     """Follow a conversation from another terminal until it ends."""

@@ -7,6 +7,7 @@ import msgspec
 import typer
 
 from duologue.cli.completing import complete_id
+from duologue.cli.words import one_line
 from duologue.errors import RecordError
 from duologue.store.library import Library
 from duologue.store.run import SPEC_FILE, Run
@@ -24,15 +25,13 @@ def verify(
     ],
     json: Annotated[bool, typer.Option("--json", help="Print the proof as JSON.")] = False,
 ) -> None:
-    """Check every hash, make every request again, compare digests."""
+    """Check every hash, make every request again, compare digests and experiment.toml."""
     run = _run(ctx.obj, what)
     proof = prove(run)
     if json:
         typer.echo(msgspec.json.encode(proof).decode())
     else:
         _tell(run, proof)
-    if not proof.conversations:
-        raise RecordError(f"{run.path}: nothing is recorded: no log, or an empty one")
     if proof.faults:
         first = proof.faults[0]
         raise RecordError(f"{run.path}: {first.place}: {first.what}")
@@ -41,8 +40,9 @@ def verify(
 def _run(library: Library, what: str) -> Run:
     """The run of that name or folder, or the one in which a conversation is."""
     for path in (library.path / what, Path(what)):
-        if (path / SPEC_FILE).is_file():
-            return Run(path)
+        run = Run(path)
+        if (path / SPEC_FILE).is_file() or run.segments():  # one without the other is a fault
+            return run
     return library.find(what)[0]
 
 
@@ -61,10 +61,27 @@ def _tell(run: Run, proof: Proof) -> None:
         typer.echo(
             f"unfinished     {proof.unfinished} bytes after the last line: being written, or torn"
         )
+    if proof.asked:
+        typer.echo(f"asked          {SPEC_FILE} asks for what the log says was asked for")
     for conv, head in proof.heads.items():
-        open_end = "  no ending on record: interrupted, or its end was cut off"
-        typer.echo(f"head           {conv} {head}{open_end if conv in proof.unended else ''}")
+        typer.echo(one_line(f"head           {conv} {head}  {_held(proof, conv)}").plain)
     for fault in proof.faults:
-        typer.echo(f"FAULT          {fault.place}: {fault.what}")
-    if proof.conversations:
-        typer.echo("the record is whole" if not proof.faults else f"{len(proof.faults)} faults")
+        typer.echo(one_line(f"FAULT          {fault.place}: {fault.what}").plain)
+    typer.echo(_verdict(proof))
+
+
+def _verdict(proof: Proof) -> str:
+    """All of it in a line; a record without an end is not called whole."""
+    if count := len(proof.faults):
+        return f"{count} fault{'s' if count > 1 else ''}"
+    if proof.unfinished or None in proof.endings.values():
+        return "no fault was found; only a head noted earlier can tell whether the end was cut off"
+    return "the record is whole"
+
+
+def _held(proof: Proof, conv: str) -> str:
+    """How many messages a conversation holds and how it ended, beside its head."""
+    count, reason = proof.messages.get(conv), proof.endings[conv]
+    messages = "? messages" if count is None else f"{count} message{'s' if count != 1 else ''}"
+    ended = "no ending on record: interrupted, or its end was cut off"
+    return f"{messages}, {f'ended: {reason}' if reason else ended}"

@@ -78,6 +78,8 @@ class Participant(_Declared, frozen=True):
         private: lines that come before the conversation and that only it sees.
         base_url: where a hosted model is reached, instead of its provider's own address.
         stream: whether a hosted model's replies are to come piece by piece.
+        context: tokens that its view and its reply can take together, for a local model; None is
+            8192, or less where the model was made for less. Any other model refuses this.
     """
 
     name: Annotated[str, msgspec.Meta(min_length=1)]
@@ -88,6 +90,7 @@ class Participant(_Declared, frozen=True):
     private: tuple[Line, ...] = ()
     base_url: str | None = None
     stream: bool = True
+    context: Positive | None = None
 
 
 class RoundRobin(_Declared, frozen=True, tag_field="kind", tag="round_robin"):

@@ -83,9 +83,19 @@ def spelt(path: Path) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """A question after the known word that is closest to a wrong one, if one is close at all."""
-    close = get_close_matches(word, known, n=1)
+    """A question after the known word that is closest to a wrong one, if one is close at all.
+
+    A word is close to another that begins with it, or that has most of its letters in its order.
+    """
+    words = list(known)
+    begun = [each for each in words if len(word) >= _TELLING and each.startswith(word)]
+    close = begun or get_close_matches(word, words, n=1, cutoff=_NEAR)
     return f"did you mean {quoted(close[0])}?" if close else None
+
+
+# Less than this of two words in common, and one is no slip of the other ("nope", "openai": 0.6).
+_NEAR = 0.65
+_TELLING = 3  # letters from which on the beginning of a word tells which is meant
 
 
 def _spelt_key(key: str) -> str:

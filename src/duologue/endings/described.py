@@ -4,12 +4,12 @@ It knows specs and messages, and not where they were read.
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from duologue.core.message import Message, Origin
+from duologue.core.policies import worded
 from duologue.core.spec import ConversationSpec
 from duologue.endings.annotate import Memory, annotate
 from duologue.endings.arc import arc
@@ -68,18 +68,7 @@ def pair(spec: ConversationSpec) -> str:
 
 def policy(spec: ConversationSpec) -> str:
     """How a conversation may end, what follows a silence, and whether anybody is told, in words."""
-    parts = [_worded(msgspec.to_builtins(rule)) for rule in spec.ending]
-    parts.append(f"silence: {_worded(msgspec.to_builtins(spec.silence))}")
-    if spec.told is not None:
-        parts.append("told")
+    parts = [worded(rule) for rule in spec.ending]
+    parts.append(f"silence: {type(spec.silence).__struct_config__.tag}")
+    parts.append("told nothing" if spec.told is None else "told")
     return " · ".join(parts)
-
-
-def _worded(rule: Any) -> str:  # noqa: ANN401 - plain data of any rule, nested ones too
-    """A rule as its kind and its values; those that are as by default are left out."""
-    if isinstance(rule, dict):
-        values = (_worded(value) for key, value in rule.items() if key != "kind")
-        return " ".join((str(rule["kind"]), *values))
-    if isinstance(rule, list | tuple):
-        return f"({', '.join(_worded(one) for one in rule)})"
-    return str(rule)

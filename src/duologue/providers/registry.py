@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from duologue.core.perspective import offered
 from duologue.core.provider import Provider, Seat
@@ -43,18 +44,20 @@ class Opening(msgspec.Struct, frozen=True):
         stream: whether replies are to come piece by piece.
         key: the provider's key, instead of the one that is found.
         seats: how many participants it will answer for; a local engine keeps each one's prefix.
+        context: tokens of context that a local model is opened with; others refuse it.
     """
 
     base_url: str | None = None
     stream: bool = True
     key: Secret | None = None
     seats: int = 1
+    context: int | None = None
 
 
-async def _local(name: str, seats: int = 1) -> Provider:
+async def _local(name: str, seats: int = 1, context: int | None = None) -> Provider:
     from duologue.providers.local.provider import Options, open_local  # noqa: PLC0415 - heavy
 
-    return await open_local(name, Options(slots=max(Options().slots, seats)))
+    return await open_local(name, Options(context, slots=seats))
 
 
 async def _scripted(name: str) -> Provider:
@@ -115,7 +118,7 @@ def split(model: str, environ: Environ = os.environ) -> tuple[str, str]:
         where = config_file("catalog.toml", "DUOLOGUE_CATALOG", environ)
         raise ConfigurationError(
             f"unknown provider {provider!r} in the model {model!r}: {hint} "
-            f"(one of your own is declared in {where})"
+            f"(one of your own is declared in {where or 'the file that DUOLOGUE_CATALOG names'})"
         )
     if not name and provider not in _NAMELESS:
         raise ConfigurationError(f"the model {model!r} names no model: type {model}MODEL")
@@ -151,10 +154,12 @@ async def open_model(
 
     options = options or Opening()
     provider, name = split(model, environ)
+    if provider != "local":
+        _refuse_context(model, options)
     if provider in PROVIDERS:
         _refuse_address(model, options)
         if provider == "local":
-            return wrapped(await _local(name, options.seats))
+            return wrapped(await _local(name, options.seats, options.context))
         return wrapped(await PROVIDERS[provider](name))
     known = catalog(environ).get(provider)
     if known is None:
@@ -208,7 +213,12 @@ async def seated(spec: ConversationSpec) -> AsyncGenerator[dict[str, Provider], 
         for participant in spec.participants:
             if (way := _way(participant)) not in opened:
                 seats = sum(_way(other) == way for other in spec.participants)
-                options = Opening(participant.base_url, participant.stream, seats=seats)
+                options = Opening(
+                    participant.base_url,
+                    participant.stream,
+                    seats=seats,
+                    context=participant.context,
+                )
                 provider = await open_model(participant.model, options=options)
                 stack.push_async_callback(provider.aclose)
                 opened[way] = provider
@@ -218,22 +228,49 @@ async def seated(spec: ConversationSpec) -> AsyncGenerator[dict[str, Provider], 
 def warnings(spec: ConversationSpec, environ: Environ = os.environ) -> tuple[str, ...]:
     """What the providers are known to refuse or to ignore of what ``spec`` declares, in words.
 
+    A seed that is ignored is told only where a seat has one of its own. The conversation's may have
+    been drawn because nobody gave one; whoever knows that it was asked for asks ``unseeded``.
+
     Raises:
         ConfigurationError: a model is unknown.
     """
-    known = catalog(environ)
+    return tuple(line for seat in spec.participants for line in _told(spec, seat, environ))
+
+
+def unseeded(spec: ConversationSpec, environ: Environ = os.environ) -> tuple[str, ...]:
+    """For whom the conversation's seed changes nothing, in words.
+
+    Raises:
+        ConfigurationError: a model is unknown.
+    """
     told: list[str] = []
     for seat in spec.participants:
-        provider, model = split(seat.model, environ)
-        if provider in known:
-            given = _given(spec, seat)
-            ways = known[provider].ways(model)
-            told += _doubts(seat.name, f"{provider}:{model}", ways, given)
-            toolless = ways.quirks.get("tools") == "refused"
-        else:
-            toolless = provider in _TOOLLESS
-        told += _unoffered(spec, seat) if toolless else ()
+        if (found := _ways(seat, environ)) and spec.seed is not None and seat.sampling.seed is None:
+            model, ways = found
+            only = replace(ways, refuses=(), pins={})
+            told += _doubts(seat.name, model, only, {"seed": spec.seed})
     return tuple(told)
+
+
+def _told(spec: ConversationSpec, seat: Participant, environ: Environ) -> Iterator[str]:
+    """What a seat's provider will refuse, or ignore of what is the seat's own."""
+    if (found := _ways(seat, environ)) is None:
+        if split(seat.model, environ)[0] in _TOOLLESS:
+            yield from _unoffered(spec, seat)
+        return
+    model, ways = found
+    if ways.quirks.get("tools") == "refused":
+        yield from _unoffered(spec, seat)
+    if seat.sampling.seed is None:
+        ways = replace(ways, ignores=tuple(each for each in ways.ignores or () if each != "seed"))
+    yield from _doubts(seat.name, model, ways, _given(spec, seat))
+
+
+def _ways(seat: Participant, environ: Environ) -> tuple[str, Rule] | None:
+    """A hosted model, and what is known of it."""
+    provider, model = split(seat.model, environ)
+    known = catalog(environ).get(provider)
+    return None if known is None else (f"{provider}:{model}", known.ways(model))
 
 
 def _plugins() -> tuple[str, ...]:
@@ -245,7 +282,7 @@ def _plugins() -> tuple[str, ...]:
 
 def _way(seat: Participant) -> tuple[Any, ...]:
     """What two participants must have in common to share a provider."""
-    return seat.model, seat.base_url, seat.stream
+    return split(seat.model), seat.base_url, seat.stream, seat.context
 
 
 def _refuse_address(model: str, options: Opening) -> None:
@@ -253,6 +290,15 @@ def _refuse_address(model: str, options: Opening) -> None:
     if options.base_url is not None:
         raise ConfigurationError(
             f"{model} is not reached over HTTP, so it has no base URL: leave 'base_url' out"
+        )
+
+
+def _refuse_context(model: str, options: Opening) -> None:
+    """The length of a context can be chosen where the engine is ours."""
+    if options.context is not None:
+        raise ConfigurationError(
+            f"{model} is not a local model, so the length of its context is not ours to choose: "
+            "leave 'context' out"
         )
 
 

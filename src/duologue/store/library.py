@@ -3,19 +3,23 @@
 This module does not read what was said.
 """
 
+import fcntl
 import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from duologue.core.ids import plain
 from duologue.errors import UnknownIdError
+from duologue.store.disk import make
 from duologue.store.index import Found, Listed, listing, search
 from duologue.store.run import SPEC_FILE, Run
 
 _SHOWN = 5
+_CORNER = ".new"
 
 
 def default_path() -> Path:
@@ -50,6 +54,27 @@ class Library:
             StoreError: there is such a run already, or the folder cannot be made.
         """
         return Run.create(self.path / folder_name(name), asked)
+
+    @contextmanager
+    def corner(self) -> Iterator["Library"]:
+        """A library within this one where nobody looks, for runs that are still being made.
+
+        Whoever is in it shares a lock on the library's folder. Whoever comes or goes and finds
+        nobody else there removes it, and with it what a kill has left.
+
+        Raises:
+            OSError: the library cannot be made, or not be locked.
+        """
+        with suppress(FileExistsError):
+            make(self.path)
+        corner, lock = self.path / _CORNER, os.open(self.path, os.O_RDONLY)
+        try:
+            _clear(corner, lock)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            yield Library(corner)
+        finally:
+            _clear(corner, lock)
+            os.close(lock)
 
     def tidy(self, run: Run) -> None:
         """Remove a run in which nothing was recorded; leave any other as it is.
@@ -88,6 +113,13 @@ class Library:
             f"no conversation answers to {prefix!r} in {self.path}: "
             "'duologue list' shows what there is"
         )
+
+
+def _clear(corner: Path, lock: int) -> None:
+    """Remove the corner, unless somebody else is in it; what will not go, the next one tries."""
+    with suppress(OSError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(corner)
 
 
 def folder_name(name: str) -> str:

@@ -1,7 +1,8 @@
 """A run: one folder that holds the record of one execution.
 
 ``experiment.toml`` says what was asked for, ``log-*.jsonl`` what happened, ``index.sqlite`` is a
-cache. One process at a time writes; any number read. This module does not know models.
+cache. One process at a time writes; any number read. While one writes, ``run.spare`` keeps room for
+the message in hand. This module does not know models.
 """
 
 import fcntl
@@ -9,21 +10,24 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from duologue.core.event import Event, Record
-from duologue.errors import BusyError, RecordError, StoreError
+from duologue.core.event import Event, Record, TurnStarted
+from duologue.errors import BusyError, FullError, RecordError, StoreError
 from duologue.store.chain import Head, intact
+from duologue.store.disk import make, sync
 from duologue.store.segment import Clock, Line, Segment, now, read
+from duologue.store.spare import SPARE_BYTES, Spare
 
 SPEC_FILE = "experiment.toml"
 INDEX_FILE = "index.sqlite"
 _LOCK_FILE = "run.lock"
+_SPARE_FILE = "run.spare"
 _TRIES = 5
 _TRY_SECONDS = 0.005
 
@@ -42,7 +46,7 @@ class Run:
 
     @classmethod
     def create(cls, path: Path, asked: dict[str, Any]) -> "Run":
-        """Make a new run.
+        """Make a new run; when this returns, a power cut takes neither it nor what was asked for.
 
         Args:
             path: the folder to make; it must not be there.
@@ -53,7 +57,7 @@ class Run:
         """
         spec = tomli_w.dumps(asked).encode()
         try:
-            path.mkdir(parents=True)
+            make(path)
             _write_whole(path / SPEC_FILE, spec)
         except FileExistsError as error:
             raise StoreError(
@@ -132,10 +136,16 @@ class Run:
         """
         with self._locked():
             log = Log(self, Segment(self.path / "log-1.jsonl", clock))
+            refused = False
             try:
                 yield log
+            except StoreError:
+                refused = True
+                raise
             finally:
-                log.close()
+                # A refusal may hold a message's words: no second one may hide it.
+                with suppress(StoreError) if refused else nullcontext():
+                    log.close()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -176,6 +186,8 @@ def _write_whole(path: Path, data: bytes) -> None:
     """Write a file in a new folder, or leave neither."""
     try:
         path.write_bytes(data)
+        sync(path)
+        sync(path.parent)
     except OSError:
         path.unlink(missing_ok=True)
         path.parent.rmdir()
@@ -239,6 +251,7 @@ class Log:
         """Append to ``segment`` of ``run``."""
         self._run = run
         self._segment = segment
+        self._spare = Spare(run.path / _SPARE_FILE)
         self._heads: dict[str, Head] = {}
 
     def take_up(self, conv: str) -> list[Event]:
@@ -255,13 +268,36 @@ class Log:
     def append(self, conv: str, event: Event) -> Record:
         """Write one event; when this returns, a killed process loses it no more.
 
+        A turn is not started before room for its message is kept; on a full disk that room is let
+        go for the message, and the next turn is not started.
+
         Raises:
             StoreError: the disk refused; nothing of the event is in the log.
         """
-        record = self._segment.append(conv, event, self._heads.get(conv, Head()))
+        head = self._heads.get(conv, Head())
+        if isinstance(event, TurnStarted):
+            self._keep_room()
+        try:
+            record = self._segment.append(conv, event, head)
+        except FullError:
+            if isinstance(event, TurnStarted) or not self._spare.release():
+                raise
+            record = self._segment.append(conv, event, head)
         self._heads[conv] = Head(record.seq + 1, record.h)
         return record
 
+    def _keep_room(self) -> None:
+        """Keep room for the message that a turn is about to bring."""
+        try:
+            self._spare.hold()
+        except OSError as error:
+            raise FullError(
+                f"{self._spare.path} cannot be written: {error.strerror}. There is no room to be "
+                f"sure of recording another message ({SPARE_BYTES >> 20} MiB), so none was asked "
+                "for. Everything recorded before is safe; make room, then resume"
+            ) from error
+
     def close(self) -> None:
-        """Sync and let go of the segment."""
+        """Sync and let go of the segment, and of the room that was kept."""
+        self._spare.release()
         self._segment.close()

@@ -14,8 +14,10 @@ from pathlib import Path
 import msgspec
 
 from duologue.core.event import Event, Record
-from duologue.errors import RecordError, StoreError
+from duologue.errors import FullError, RecordError, StoreError
 from duologue.store.chain import Head, named, seal, unseal
+from duologue.store.disk import sync
+from duologue.store.spare import FULL
 
 SYNC_EVENTS = 100
 SYNC_SECONDS = 0.1
@@ -100,11 +102,14 @@ class Segment:
         """
         self.path = path
         self._clock = clock
+        new = not path.exists()
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
             raise _disk(path, error) from error
         try:
+            if new:
+                sync(path.parent)
             self._before, self._size = _mend(path, self._file)
         except OSError as error:
             os.close(self._file)
@@ -118,6 +123,7 @@ class Segment:
         """Write one event as the next of its conversation.
 
         Raises:
+            FullError: the disk is full; the file ends with the record before, whole.
             StoreError: the disk refused; the file ends with the record before, whole.
         """
         at = self._clock().astimezone(UTC).isoformat(timespec="microseconds")
@@ -159,7 +165,8 @@ class Segment:
 
 def _disk(path: Path, error: OSError) -> StoreError:
     """What the disk said, and what a person can do."""
-    return StoreError(
+    kind = FullError if error.errno in FULL else StoreError
+    return kind(
         f"{path} cannot be written: {error.strerror}. Everything recorded before is safe; make "
         "room or give write permission, then resume"
     )

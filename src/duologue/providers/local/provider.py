@@ -27,6 +27,7 @@ from duologue.errors import (
 from duologue.providers.local.child import Child, RefusedError, engine_version
 from duologue.providers.local.fetch import path_of
 from duologue.providers.local.frames import Frames, Said, probe
+from duologue.providers.local.header import trained_context
 from duologue.providers.local.hearing import Hearing, replaced
 from duologue.providers.local.slots import Slots
 
@@ -63,11 +64,15 @@ _LISTED = (
 _UNLISTED = ("logit_bias", "grammar", "json_schema", "dry_sequence_breakers")
 
 
+CONTEXT = 8192
+
+
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How an engine is run.
 
     Attributes:
-        context: tokens that one participant's view and reply can take together.
+        context: tokens that one participant's view and reply can take together; None is 8192,
+            or as many as the model was made for, if that is less. More than that is refused.
         slots: participants whose prefix is kept at once; more of them take turns.
         threads: computing threads; None leaves one core free, for a busy neighbour costs an
             engine on all cores three quarters of its speed.
@@ -77,7 +82,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             request alone.
     """
 
-    context: int = 4096
+    context: int | None = None
     slots: int = 2
     threads: int | None = None
     batch: int = 128
@@ -182,10 +187,16 @@ class LocalProvider:
         if len(tokens) >= context:
             raise ContextFullError(
                 f"the view of {len(tokens)} tokens leaves no room in the context of {context} "
-                f"tokens of {body.model}; nothing was cut. Branch from an earlier turn, or run "
-                "the model with a larger context"
+                f"tokens of {body.model}, {self._most()}; nothing was cut"
             )
         return tokens
+
+    def _most(self) -> str:
+        """How long the model's context could be, for whoever wants a longer one."""
+        trained = self._seat.settings.get("context_trained") or 0
+        if trained > self._child.setup.context:
+            return f"which can have up to {trained:,} (--context)"
+        return "the most that it was made for"
 
     def _asked(self, body: _Body) -> dict[str, Any]:
         """The body in the engine's terms, all but prompt and slot."""
@@ -228,13 +239,14 @@ async def open_local(model: str, options: Options | None = None) -> LocalProvide
     """
     options = options or Options()
     name, weights = locate(model)
+    context = _context(name, weights, options.context)
     hashing = asyncio.create_task(asyncio.to_thread(_sha256, weights))
     threads = options.threads or max(1, _cores() - 1)
     try:
         child = await Child.start(
             weights,
             name,
-            context=options.context,
+            context=context,
             slots=options.slots,
             threads=threads,
             batch=options.batch,
@@ -256,7 +268,7 @@ async def open_local(model: str, options: Options | None = None) -> LocalProvide
         settings={
             "weights": weights.name,
             "sha256": sha256,
-            "context": options.context,
+            "context": context,
             "context_trained": meta["n_ctx_train"],
             **frames,
         },
@@ -270,6 +282,21 @@ async def open_local(model: str, options: Options | None = None) -> LocalProvide
         },
     )
     return LocalProvider(seat, child, frozenset({*defaults, *_UNLISTED}))
+
+
+def _context(name: str, weights: Path, asked: int | None) -> int:
+    """Tokens of context to open a model with.
+
+    Raises:
+        ConfigurationError: more is asked for than it was made for; nothing was loaded.
+    """
+    most = trained_context(weights)
+    if asked is not None and most is not None and asked > most:
+        raise ConfigurationError(
+            f"{name} was made for a context of {most:,} tokens, and {asked:,} are asked for: "
+            f"give a context of {most} or less"
+        )
+    return min(CONTEXT, most or CONTEXT) if asked is None else asked
 
 
 def locate(model: str) -> tuple[str, Path]:
