@@ -47,7 +47,8 @@ def test_rates_come_with_n_and_an_interval_by_pair_and_policy(desk: Desk) -> Non
     out = desk("endings").out
     assert "scripted:a.jsonl × scripted:b.jsonl  n = 2" in out
     assert re.search(r"mutual closing +2 of 2 +100 % \[34, 100\]", out)
-    assert "at 7 messages · silence: keep · told nothing" in out
+    assert "at 7 messages · when the first leaves, by [END]" in out
+    assert "silence: keep · told" in out
 
 
 def test_machines_get_everything_as_json_and_a_row_each_as_csv(desk: Desk) -> None:
