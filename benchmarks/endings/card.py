@@ -51,6 +51,7 @@ def card(  # noqa: PLR0913 - one argument for each table of the page
         _WEIGHTS,
         table(["what", "weight"], [["bias", str(weights.bias)], *(
             [name, str(value)] for name, value in weights.leave.items())]),
+        _FOUNDING,
         _MISSES,
     ]  # fmt: skip
     return "\n".join(parts)
@@ -114,6 +115,13 @@ _WEIGHTS = """A turn takes leave when the weighted sum is above 0. Signs count f
 `shrink` is the turn's length as a share of the mean turn of talk so far (at most 1.5), `brief` is
 1 / (1 + length / 400), `ended` is 1 when an ending has begun and nobody re-opened, `asks` when the
 turn ends in a question, `likeness` its likeness to the earlier turn it is most like.
+"""
+_FOUNDING = """## The founding transcript
+
+It comes out as it has to (first closing, both sides gone, every silent turn, the late long turns
+as refusals or re-openings, a refusal or farewell loop at the end). Nothing was fitted on it and no
+phrase is from it, but the rule that a formula of farewell is enough, however long the turn, was
+prompted by it. So that it passes is no untouched acceptance.
 """
 _MISSES = """## Known misses
 

@@ -21,6 +21,7 @@ from duologue.endings.annotate import (
     features,
     may_leave,
     remember,
+    takes_leave,
     weights,
 )  # fmt: skip
 from duologue.endings.codebook import Annotation, Label
@@ -29,8 +30,6 @@ from duologue.endings.signs import signs, spoken_from
 Said = Sequence[tuple[str, str]]
 Annotator = Callable[[Said], list[Annotation]]
 Contender = Callable[[Sequence[Labelled]], Annotator]
-
-_LEAVING = {"closing", "refusal"}
 
 
 def ours(training: Sequence[Labelled]) -> Annotator:
@@ -67,7 +66,7 @@ def _rows(one: Labelled) -> list[tuple[list[float], bool]]:
         seen, echo = signs(text), memory.heard.hear(text[spoken_from(text) :] or text)
         if label in {"talk", "closing", "pre_closing", "reopening"} and may_leave(seen):
             rows.append((features(memory, seen, echo), label == "closing"))
-        leaves = label in _LEAVING or (label == "token" and seen.over)
+        leaves = memory.talked > 0 and takes_leave(Label(label), seen)
         remember(memory, _turn(memory.heard.turns, author, text, label, leaves=leaves))
     return rows
 

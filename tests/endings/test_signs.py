@@ -112,7 +112,7 @@ def test_every_place_lies_within_the_text(text: str) -> None:
         assert 0 <= place.start < place.end <= len(text)
 
 
-WORDS = sorted(word.decode() for word in vocabulary().words)
+WORDS = sorted(vocabulary().words)
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=300))
@@ -120,3 +120,11 @@ def test_places_lie_within_texts_made_of_the_vocabulary(words: list[str]) -> Non
     text = "İ " + " ".join(words)
     for place in signs(text).places.values():
         assert 0 <= place.start < place.end <= len(text)
+
+
+def test_what_counts_only_beside_others_is_then_looked_for_beside_them() -> None:
+    ending = "This brings our conversation to a fitting close. " + "Rivers carry silt. " * 12
+    assert "ending" in signs(ending).counts
+    assert not signs(ending, beside=False).counts
+    both = "Goodbye, then. " + ending
+    assert signs(both, beside=False) == signs(both)

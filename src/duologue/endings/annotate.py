@@ -19,6 +19,7 @@ from duologue.endings.signs import BARE_WORDS, MARK_WORDS, Signs, signs, spoken_
 
 _LEAVING = frozenset({Label.CLOSING, Label.REFUSAL})
 _ENDING = frozenset({Label.CLOSING, Label.REFUSAL, Label.TOKEN, Label.SILENCE})
+_WITHOUT = frozenset({Label.TALK, Label.SILENCE})  # no words speak for these
 _PARTING = ("farewell", "leaving", "wish", "standby")
 _LEAVE_SIGNS = frozenset({*_PARTING, "thanks", "ending", "tribute"})
 _REPEATED_LEAVE = frozenset({"farewell", "leaving", "wish"})
@@ -106,22 +107,43 @@ def annotations(said: Iterable[tuple[str, str]]) -> list[Annotation]:
     return made
 
 
-def annotate(memory: Memory, author: str, text: str) -> tuple[Memory, Annotation]:
-    """The next turn's annotation; ``memory`` now remembers the turn. Never raises on any text."""
-    seen = signs(text)
-    echo = memory.heard.hear(text[spoken_from(text) :] or text)
+def annotate(
+    memory: Memory, author: str, text: str, *, given: bool = False
+) -> tuple[Memory, Annotation]:
+    """The next turn's annotation; ``memory`` now remembers the turn. Never raises on any text.
+
+    A line that was ``given`` (an opening, a scenario, a nudge) is labelled, and remembered for
+    repeats, but nobody's model said it: it takes no leave, and no ending begins or ends with it.
+    Before any talk there is nothing to take leave of: a first "END" is a token and no more.
+    """
+    seen, echo = look(memory, text)
     label = _label(memory, seen, echo)
+    repeat = echo.repeat
     one = Annotation(
         turn=memory.heard.turns,
         author=author,
         label=label,
-        evidence=_evidence(label, seen),
-        repeat=echo.repeat if echo.repeat and echo.repeat.likeness >= memory.weights.near else None,
-        leaves=label in _LEAVING or (label is Label.TOKEN and seen.over),
+        evidence=_evidence(label, text, seen),
+        repeat=repeat if repeat and repeat.likeness >= memory.weights.near else None,
+        leaves=not given and memory.talked > 0 and takes_leave(label, seen),
         length=len(text),
+        given=given,
     )
     remember(memory, one)
     return memory, one
+
+
+def takes_leave(label: Label, seen: Signs) -> bool:
+    """Whether a turn so labelled takes leave by itself, if there is anything to take leave of."""
+    return label in _LEAVING or (label is Label.TOKEN and seen.over)
+
+
+def look(memory: Memory, text: str) -> tuple[Signs, Echo]:
+    """What the next turn shows and repeats, as far as that can matter for its label."""
+    seen = signs(text, beside=memory.left or memory.ended)
+    # Without a sign of leave-taking only a near repetition matters.
+    least = 0.0 if may_leave(seen) else memory.weights.near
+    return seen, memory.heard.hear(text[spoken_from(text) :] or text, least)
 
 
 def features(memory: Memory, seen: Signs, echo: Echo) -> list[float]:
@@ -203,15 +225,19 @@ def _winds_down(seen: Signs) -> bool:
     return "tribute" in has and "onward" not in has and not seen.asks
 
 
-def _evidence(label: Label, seen: Signs) -> tuple[Evidence, ...]:
-    if label in {Label.TALK, Label.SILENCE}:
+def _evidence(label: Label, text: str, seen: Signs) -> tuple[Evidence, ...]:
+    if label in _WITHOUT:
         return ()
+    if not seen.counts:  # then what means something only beside others was not looked for
+        seen = signs(text)
     return tuple(seen.places.values())
 
 
 def remember(memory: Memory, one: Annotation) -> None:
     """Let a turn, so labelled, count as the past of the next one."""
     memory.before = (*memory.before[-1:], one.label)
+    if one.given:
+        return
     if one.label in _ENDING:
         memory.ended = memory.talked > 0
         memory.left = memory.left or one.leaves

@@ -6,7 +6,6 @@ It knows specs and messages, and not where they were read.
 from collections.abc import Iterable
 
 import msgspec
-from msgspec.structs import replace
 
 from duologue.core.message import Message, Origin
 from duologue.core.policies import worded
@@ -15,7 +14,7 @@ from duologue.endings.annotate import Memory, annotate
 from duologue.endings.arc import arc
 from duologue.endings.codebook import Annotation, Arc
 
-_GIVEN = frozenset({Origin.OPENING, Origin.SCENARIO, Origin.NUDGE})
+GIVEN = frozenset({Origin.OPENING, Origin.SCENARIO, Origin.NUDGE})
 
 
 class Described(msgspec.Struct, frozen=True):
@@ -42,9 +41,9 @@ def describe(messages: Iterable[Message]) -> list[Annotation]:
     """The annotations of a conversation's messages, in order; an opening takes no leave."""
     memory, found = Memory(), []
     for message in messages:
-        memory, one = annotate(memory, message.author, message.text)
-        given = message.origin in _GIVEN
-        found.append(replace(one, given=True, leaves=False) if given else one)
+        given = message.origin in GIVEN
+        memory, one = annotate(memory, message.author, message.text, given=given)
+        found.append(one)
     return found
 
 

@@ -7,9 +7,7 @@ detector stopped is described by ``duologue endings`` in the same words. It stop
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
-from duologue.core.message import Message, Origin
+from duologue.core.message import Message
 from duologue.endings.codebook import Annotation, EndState
 
 if TYPE_CHECKING:
@@ -20,8 +18,6 @@ SIGNS = frozenset(
     | {state.value for state in EndState if state not in {EndState.OPEN, EndState.OTHER}}
 )
 """What can be seen: that leave was taken, and every end state, by the last six messages."""
-
-_GIVEN = frozenset({Origin.OPENING, Origin.SCENARIO, Origin.NUDGE})
 
 
 class Lookout:
@@ -61,10 +57,12 @@ class Lookout:
         from duologue.endings.arc import arc  # noqa: PLC0415
 
         memory = Memory() if self._memory is None else self._memory
-        self._memory, one = annotate(memory, message.author, message.text)
-        given = message.origin in _GIVEN  # as ``described.describe`` has it: it takes no leave
+        from duologue.endings.described import GIVEN  # noqa: PLC0415 - it imports annotate, too
+
+        given = message.origin in GIVEN
+        self._memory, one = annotate(memory, message.author, message.text, given=given)
         self._said.append(message)
-        self._found.append(replace(one, given=True, leaves=False) if given else one)
+        self._found.append(one)
         so_far = arc(self._found)
         closings = {"first_closing": so_far.first_closing, "mutual_closing": so_far.mutual_closing}
         held = {name for name, turn in closings.items() if turn is not None}

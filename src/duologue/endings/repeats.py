@@ -6,6 +6,9 @@ changed word costs one clause and no more. Every earlier turn counts, whatever t
 spoke. This module does not know what a repetition means for the conversation.
 """
 
+from collections.abc import Iterable
+from functools import lru_cache
+
 import msgspec
 
 from duologue.endings.codebook import Repeat
@@ -13,6 +16,7 @@ from duologue.endings.codebook import Repeat
 CLAUSE = 10  # bytes without spaces; what is shorter ("Yes.", "I see") is shared by chance
 NEAR = 0.42  # from this likeness on a turn is a near-verbatim repetition of another
 _LATEST = 3  # of the earlier turns that hold a clause, so many are remembered
+_RECENT = 16  # texts whose clauses are kept: those of a loop are the same ones again
 
 _CUT = b".,!?:;\n()[]{}|"
 _DROPPED = b" *_#`\"'~>-\t\r"
@@ -62,27 +66,33 @@ class Said:
         other._where = dict(self._where)
         return other
 
-    def hear(self, text: str) -> Echo:
-        """What ``text``, the next turn, repeats; it is then remembered."""
+    def hear(self, text: str, least: float = 0.0) -> Echo:
+        """What ``text``, the next turn, repeats; it is then remembered.
+
+        A likeness that is sure to be under ``least`` is not worked out and counts as none.
+        """
         self.turns += 1
         pieces = clauses(text)
         known = self._where.keys() & pieces
-        echo = self._echo(text, pieces, known)
+        echo = self._echo(text, pieces, known, least)
         self._exact[text] = self.turns
         self._remember(pieces, known)
         return echo
 
-    def _remember(self, pieces: set[bytes], known: set[bytes]) -> None:
+    def _remember(self, pieces: frozenset[bytes], known: set[bytes]) -> None:
         where, now = self._where, (self.turns,)
         for piece in known:
             where[piece] = (now + where[piece])[:_LATEST]
-        where.update(dict.fromkeys(pieces - known, now))
+        where.update(dict.fromkeys(pieces - known if known else pieces, now))
 
-    def _echo(self, text: str, pieces: set[bytes], known: set[bytes]) -> Echo:
+    def _echo(self, text: str, pieces: frozenset[bytes], known: set[bytes], least: float) -> Echo:
         exact = self._exact.get(text)
-        if exact is None and not known:
+        same = _size(known)
+        if exact is None and not same:
             return _NEW
-        total = sum(map(len, pieces)) or 1
+        total = _size(pieces) or 1
+        if exact is None and same < least * total:
+            return _NEW
         shared = self._shared(known)
         if exact is not None:
             shared[exact] = total
@@ -90,7 +100,7 @@ class Said:
         turn = exact or max(turn for turn, weight in shared.items() if weight == most)
         return Echo(
             repeat=Repeat(turn, self.turns - turn, most / total, verbatim=exact is not None),
-            known=1.0 if exact is not None else sum(map(len, known)) / total,
+            known=1.0 if exact is not None else same / total,
             near=sum(weight >= NEAR * total for weight in shared.values()),
         )
 
@@ -98,18 +108,22 @@ class Said:
         """Earlier turn -> bytes of the known clauses that stand in it."""
         shared: dict[int, int] = {}
         for piece in known:
-            size = len(piece)
-            for turn in self._where[piece]:
-                shared[turn] = shared.get(turn, 0) + size
+            if (size := len(piece)) > CLAUSE:
+                for turn in self._where[piece]:
+                    shared[turn] = shared.get(turn, 0) + size
         return shared
 
 
-def clauses(text: str) -> set[bytes]:
-    """The clauses of a text, folded."""
-    raw = text.encode("utf-8", "surrogatepass")
-    if len(raw) != len(text):
-        raw = raw.replace(_DASH, b"\n")
-        if b"\xe3\x80" in raw or b"\xef\xbc" in raw or b"\xe0\xa5" in raw:
-            for cut in _WIDE:
-                raw = raw.replace(cut, b"\n")
-    return {piece for piece in raw.translate(_FOLD, _DROPPED).split(b"\n") if len(piece) > CLAUSE}
+def _size(pieces: Iterable[bytes]) -> int:
+    """The bytes in those that count."""
+    return sum([size for size in map(len, pieces) if size > CLAUSE])
+
+
+@lru_cache(maxsize=_RECENT)
+def clauses(text: str) -> frozenset[bytes]:
+    """The clauses of a text, folded, and what is too short to count as one."""
+    raw = text.replace("—", "\n").encode("utf-8", "surrogatepass")
+    if len(raw) != len(text) and (b"\xe3" in raw or b"\xef" in raw or b"\xe0" in raw):
+        for cut in _WIDE:
+            raw = raw.replace(cut, b"\n")
+    return frozenset(raw.translate(_FOLD, _DROPPED).split())

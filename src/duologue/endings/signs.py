@@ -8,9 +8,10 @@ speaks, what was said before, or what a turn with these signs is to be called.
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib import resources
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -29,10 +30,15 @@ _TO_WORDS = bytes(
     for code in range(256)
 )
 ONWARD = "onward"  # it only speaks against other signs, so it is looked for only beside them
+# What ends, declines or complains takes no leave by itself: before an ending has begun these are
+# looked for only beside others.
+BESIDE = frozenset({"ending", "decline", "prolong"})
 _COMMON = frozenset(
-    b"a an the i you we it to of in on at by is am are be been was do don not no can could will "
-    b"would should have has like with what when if this that here more ll m s t re ve d let".split()
+    "a an the i you we it to of in on at by is am are be been was do don not no can could will "  # noqa: SIM905 - read more easily
+    "would should have has like with what when if this that here more ll m s t re ve d let".split()
 )
+# What begins a character of the scripts that are searched without heads, in UTF-8; and the rest.
+_OTHER_BYTES = bytes(set(range(256)) - {0xE0, *range(0xE3, 0xEA)})
 _THINKING = "</think>"
 _NO_SHAPE = (False, False, False, 0)
 _SCRIPTS = re.compile("[\u0900-\u097f\u3400-\u9fff]")  # Devanagari; CJK: no words to gate by
@@ -104,27 +110,27 @@ class Signs(msgspec.Struct, frozen=True):
     counts: dict[str, int] = {}
 
 
-class _Entry(msgspec.Struct, frozen=True):
-    """One line of the lexicon: a head word as it is written, and what has to follow it."""
-
-    sign: str
-    head: str
-    follows: re.Pattern[str]
+# One line of the lexicon: the sign, a head as it is written, the same as words with a space on
+# both sides (empty where the gate says as much), and what has to follow it.
+_Entry = tuple[str, str, str, Callable[[str, int], re.Match[str] | None]]
+_Entries = tuple[_Entry, ...]
+Span = tuple[int, int, str]  # start, end, sign
 
 
 class _Vocabulary(msgspec.Struct, frozen=True):
     """The lexicon, compiled.
 
     Attributes:
-        heads: a word as bytes -> the entries of which it is the head.
+        heads: a word -> the entries of whose heads it is one: those that are always looked
+            for, those of ``BESIDE``, and of ``ONWARD``.
         words: the keys of ``heads``.
         headless: (sign, pattern) of what is searched everywhere, in scripts without words.
         marks: words that stand in stage marks.
         over: those that say that it is over.
     """
 
-    heads: dict[bytes, tuple[_Entry, ...]]
-    words: frozenset[bytes]
+    heads: dict[str, tuple[_Entries, _Entries, _Entries]]
+    words: frozenset[str]
     headless: tuple[tuple[str, re.Pattern[str]], ...]
     marks: frozenset[str]
     over: frozenset[str]
@@ -135,18 +141,25 @@ def vocabulary() -> _Vocabulary:
     """The lexicon of this version, read once."""
     text = resources.files("duologue.endings").joinpath("lexicon.toml").read_text("utf-8")
     data = tomllib.loads(text)
-    heads: dict[bytes, list[_Entry]] = {}
+    heads: dict[str, tuple[list[_Entry], list[_Entry], list[_Entry]]] = {}
     headless: list[tuple[str, re.Pattern[str]]] = []
     for sign, keys, follows in _lines(data):
         pattern = re.compile(follows)
         for head in keys.split("|"):
             if head:
-                heads.setdefault(_gate(head), []).append(_Entry(sign, head, pattern))
+                stage = (sign in BESIDE) + 2 * (sign == ONWARD)
+                gate = _gate(head)
+                key = "" if head == gate else f" {_as_words(head.encode())} "
+                entry = (sign, head, key, pattern.match)
+                heads.setdefault(gate, ([], [], []))[stage].append(entry)
             else:
                 headless.append((sign, pattern))
     marks = data["mark"]
     return _Vocabulary(
-        heads={word: tuple(entries) for word, entries in heads.items()},
+        heads={
+            word: (tuple(first), tuple(then), tuple(last))
+            for word, (first, then, last) in heads.items()
+        },
         words=frozenset(heads),
         headless=tuple(headless),
         marks=frozenset(word for language in marks.values() for word in language),
@@ -170,9 +183,13 @@ def _filled(pattern: str, lists: dict[str, dict[str, str]]) -> str:
     return pattern
 
 
-def _gate(head: str) -> bytes:
+def _as_words(raw: bytes) -> str:
+    return raw.translate(_TO_WORDS).decode("ascii")
+
+
+def _gate(head: str) -> str:
     """The rarest run of ASCII letters in a head: the words of a text are cut the same way."""
-    runs = head.encode().translate(_TO_WORDS).split()
+    runs = _as_words(head.encode()).split()
     return max(reversed(runs), key=lambda run: (run not in _COMMON, len(run)))
 
 
@@ -182,45 +199,43 @@ def spoken_from(text: str) -> int:
     return 0 if at < 0 else at + len(_THINKING)
 
 
-def signs(text: str) -> Signs:
-    """The signs of a text. Never raises; every place lies within the text."""
+def signs(text: str, *, beside: bool = True) -> Signs:
+    """The signs of a text. Never raises; every place lies within the text.
+
+    Without ``beside`` the signs that mean something only beside others, or once an ending has
+    begun, are looked for only if another one was seen.
+    """
     if silence(text) is not None:
         return Signs(silent=True)
     start = spoken_from(text)
     if start and silence(text[start:]) is not None:
         start = 0
     end = len(text.rstrip())
-    places, counts = _found(text, start, end)
-    shape = _shape(text[start:end]) if end - start <= SHORT else _NO_SHAPE
-    return Signs(
-        mark=shape[0],
-        bare=shape[1],
-        over=shape[2],
-        words=shape[3],
-        asks="?" in text[max(start, end - 40) : end] or "？" in text[max(start, end - 40) : end],  # noqa: RUF001
-        length=end - start,
-        places=places,
-        counts=counts,
-    )
+    short = end - start <= SHORT
+    places, counts = _found(text, start, end, beside=beside or short)
+    mark, bare, over, words = _shape(text[start:end]) if short else _NO_SHAPE
+    last = text[max(start, end - 40) : end]
+    asks = "?" in last or "？" in last  # noqa: RUF001
+    return Signs(silent=False, mark=mark, bare=bare, over=over, words=words, asks=asks,
+                 length=end - start, places=places, counts=counts)  # fmt: skip
 
 
-def _found(text: str, start: int, end: int) -> tuple[dict[str, Evidence], dict[str, int]]:
+def _found(
+    text: str, start: int, end: int, *, beside: bool
+) -> tuple[dict[str, Evidence], dict[str, int]]:
     """The signs of speech in the beginning and the end of what is said."""
-    skipped = max(0, end - start - HEAD - TAIL)
-    region = text[start:end]
+    skipped = end - start - HEAD - TAIL
     if skipped > TAIL:
-        region = region[:HEAD] + "\n" + region[-TAIL:]
+        region = text[start : start + HEAD] + "\n" + text[end - TAIL : end]
         skipped -= 1
     else:
-        skipped = 0
-    region = _ordinary(region)
+        region, skipped = text[start:end], 0
     places: dict[str, Evidence] = {}
     counts: dict[str, int] = {}
-    for sign, first, last in _matches(region):
+    for first, last, sign in _matches(_ordinary(region), beside=beside):
         shift = start + (skipped if first >= HEAD else 0)
         counts[sign] = counts.get(sign, 0) + 1
-        if sign not in places or places[sign].start < first + shift:
-            places[sign] = Evidence(first + shift, last + shift, sign)
+        places[sign] = Evidence(first + shift, last + shift, sign)
     return places, counts
 
 
@@ -234,38 +249,38 @@ def _ordinary(region: str) -> str:
     return lower.replace("—", " ").replace("’", "'").replace("–", " ")  # noqa: RUF001
 
 
-def _matches(region: str) -> Iterator[tuple[str, int, int]]:  # noqa: C901 - one loop, and it is the hot one
-    """(sign, start, end) of every entry of the lexicon that stands in the region."""
+def _matches(region: str, *, beside: bool) -> list[Span]:
+    """Every entry of the lexicon that stands in the region, in order."""
     known = vocabulary()
-    words = region.encode("utf-8", "surrogatepass").translate(_TO_WORDS).split()
-    going_on, any_sign = [], False
-    for word in known.words.intersection(words):
-        for entry in known.heads[word]:
-            if (first := region.find(entry.head)) < 0:
-                continue
-            if entry.sign == ONWARD:
-                going_on.append((entry, first))
-                continue
-            for found in _at_heads(region, entry, first):
-                any_sign = True
-                yield found
-    if any_sign:
-        for entry, first in going_on:
-            yield from _at_heads(region, entry, first)
-    if not region.isascii() and _SCRIPTS.search(region):
+    raw = region.encode("utf-8", "surrogatepass")
+    words = _as_words(raw)
+    gates = [known.heads[word] for word in known.words.intersection(words.split())]
+    spaced = f" {words} "
+    found: list[Span] = []
+    others: list[Span] = []
+    if len(raw) != len(region) and raw.translate(None, _OTHER_BYTES):
         for sign, pattern in known.headless:
-            for match in pattern.finditer(region):
-                yield sign, match.start(), match.end()
+            others += [(*match.span(), sign) for match in pattern.finditer(region)]
+    _at_heads(region, spaced, chain.from_iterable([first for first, _, _ in gates]), found)
+    if beside or found or others:
+        _at_heads(region, spaced, chain.from_iterable([then for _, then, _ in gates]), found)
+    if found:
+        _at_heads(region, spaced, chain.from_iterable([last for _, _, last in gates]), found)
+    return sorted(found + others)
 
 
-def _at_heads(region: str, entry: _Entry, at: int) -> Iterator[tuple[str, int, int]]:
-    head, follows = entry.head, entry.follows.match
-    while at >= 0:
-        after = at + len(head)
-        whole = not (at and region[at - 1].isalnum()) and not region[after : after + 1].isalnum()
-        if whole and (match := follows(region, after)):
-            yield entry.sign, at, match.end()
-        at = region.find(head, after)
+def _at_heads(region: str, spaced: str, entries: Iterable[_Entry], found: list[Span]) -> None:
+    for sign, head, key, follows in entries:
+        if key not in spaced:
+            continue
+        at = region.find(head)
+        while at >= 0:
+            after = at + len(head)
+            if (match := follows(region, after)) and not (
+                (at and region[at - 1].isalnum()) or region[after : after + 1].isalnum()
+            ):
+                found.append((at, match.end(), sign))
+            at = region.find(head, after)
 
 
 def _shape(said: str) -> tuple[bool, bool, bool, int]:
