@@ -20,7 +20,7 @@ from duologue.endings.signs import BARE_WORDS, MARK_WORDS, Signs, signs, spoken_
 _LEAVING = frozenset({Label.CLOSING, Label.REFUSAL})
 _ENDING = frozenset({Label.CLOSING, Label.REFUSAL, Label.TOKEN, Label.SILENCE})
 _WITHOUT = frozenset({Label.TALK, Label.SILENCE})  # no words speak for these
-_PARTING = ("farewell", "leaving", "wish", "standby")
+_PARTING = frozenset({"farewell", "leaving", "wish", "standby"})
 _LEAVE_SIGNS = frozenset({*_PARTING, "thanks", "ending", "tribute"})
 _REPEATED_LEAVE = frozenset({"farewell", "leaving", "wish"})
 # What the weight of a leave-taking is made of; the weights are in weights.toml.
@@ -150,7 +150,7 @@ def features(memory: Memory, seen: Signs, echo: Echo) -> list[float]:
     """The values of ``FEATURES`` for the next turn, each from 0 to 1.5."""
     count = seen.counts.get
     return [
-        *(min(count(sign, 0), 1.5) for sign in FEATURES[:8]),
+        *[min(count(sign, 0), 1.5) for sign in FEATURES[:8]],
         float(seen.asks),
         1 / (1 + seen.length / 400),
         min(seen.length / memory.length, 1.5) if memory.talked else 1.0,
@@ -184,7 +184,9 @@ def may_leave(seen: Signs) -> bool:
 
 def _is_token(memory: Memory, seen: Signs) -> bool:
     """A mark that is not a farewell in sentences, or a few words once an ending has begun."""
-    parting = any(sign in seen.counts for sign in _PARTING)
+    if not (seen.mark or seen.words):
+        return False
+    parting = not _PARTING.isdisjoint(seen.counts)
     if seen.mark:
         limit = BARE_WORDS if parting else MARK_WORDS if "decline" in seen.counts else seen.words
         return seen.words <= limit
@@ -228,7 +230,9 @@ def _winds_down(seen: Signs) -> bool:
 def _evidence(label: Label, text: str, seen: Signs) -> tuple[Evidence, ...]:
     if label in _WITHOUT:
         return ()
-    if not seen.counts:  # then what means something only beside others was not looked for
+    # Without any, what means something only beside others was not looked for. What speaks for a
+    # loop is the turn that it repeats.
+    if not seen.counts and label is not Label.LOOP:
         seen = signs(text)
     return tuple(seen.places.values())
 

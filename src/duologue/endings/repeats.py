@@ -13,12 +13,13 @@ import msgspec
 
 from duologue.endings.codebook import Repeat
 
-CLAUSE = 10  # bytes without spaces; what is shorter ("Yes.", "I see") is shared by chance
+FRAGMENT = 10  # bytes without spaces; what is shorter ("Yes.", "I see") never counts
+CLAUSE = 20  # bytes without spaces; what is shorter ("Yes, I see") is shared by chance
 NEAR = 0.42  # from this likeness on a turn is a near-verbatim repetition of another
 _LATEST = 3  # of the earlier turns that hold a clause, so many are remembered
 _RECENT = 16  # texts whose clauses are kept: those of a loop are the same ones again
 
-_CUT = b".,!?:;\n()[]{}|"
+_CUT = b".,!?;\n"
 _DROPPED = b" *_#`\"'~>-\t\r"
 _FOLD = bytes(
     10 if code in _CUT
@@ -27,7 +28,6 @@ _FOLD = bytes(
     else code
     for code in range(256)
 )  # fmt: skip
-_DASH = "—".encode()
 _WIDE = tuple(cut.encode() for cut in "。，！？；।")  # noqa: RUF001
 
 
@@ -106,24 +106,32 @@ class Said:
 
     def _shared(self, known: set[bytes]) -> dict[int, int]:
         """Earlier turn -> bytes of the known clauses that stand in it."""
-        shared: dict[int, int] = {}
+        where = self._where
+        held: dict[tuple[int, ...], int] = {}  # clauses that are repeated together are held alike
         for piece in known:
-            if (size := len(piece)) > CLAUSE:
-                for turn in self._where[piece]:
-                    shared[turn] = shared.get(turn, 0) + size
+            turns = where[piece]
+            held[turns] = held.get(turns, 0) + len(piece)
+        shared: dict[int, int] = {}
+        for turns, size in held.items():
+            for turn in turns:
+                shared[turn] = shared.get(turn, 0) + size
         return shared
 
 
 def _size(pieces: Iterable[bytes]) -> int:
-    """The bytes in those that count."""
-    return sum([size for size in map(len, pieces) if size > CLAUSE])
+    """The bytes in them."""
+    return sum(map(len, pieces))
 
 
 @lru_cache(maxsize=_RECENT)
 def clauses(text: str) -> frozenset[bytes]:
-    """The clauses of a text, folded, and what is too short to count as one."""
-    raw = text.replace("—", "\n").encode("utf-8", "surrogatepass")
+    """The clauses of a text, folded: the long ones; of a text without, those that count at all."""
+    raw = text.encode("utf-8", "surrogatepass")
     if len(raw) != len(text) and (b"\xe3" in raw or b"\xef" in raw or b"\xe0" in raw):
         for cut in _WIDE:
             raw = raw.replace(cut, b"\n")
-    return frozenset(raw.translate(_FOLD, _DROPPED).split())
+    pieces = raw.translate(_FOLD, _DROPPED).split()
+    return frozenset(
+        [piece for piece in pieces if len(piece) > CLAUSE]
+        or [piece for piece in pieces if len(piece) > FRAGMENT]
+    )

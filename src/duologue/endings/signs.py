@@ -9,12 +9,12 @@ speaks, what was said before, or what a turn with these signs is to be called.
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
-from itertools import chain
 from typing import Any
 
 import msgspec
+from ahocorasick import Automaton  # type: ignore[import-not-found] # no types in the wheel
 
 from duologue.core.message import silence
 from duologue.endings.codebook import Evidence
@@ -25,20 +25,18 @@ SHORT = 180  # a turn up to this length is looked at for stage marks
 MARK_WORDS = 8  # the codebook: stage marks up to about eight words
 BARE_WORDS = 4  # and four for words that stand without brackets
 
-_TO_WORDS = bytes(
-    code + 32 if 65 <= code <= 90 else code if 97 <= code <= 122 else 32  # noqa: PLR2004 - ASCII
-    for code in range(256)
-)
+# Latin-1 in lower case; every other character, and what Latin-1 has not, as a space.
+_TO_WORDS = "".join(
+    char.lower() if char.isalnum() and len(char.lower().encode("latin-1", "ignore")) == 1 else " "
+    for char in map(chr, range(256))
+).encode("latin-1")
 ONWARD = "onward"  # it only speaks against other signs, so it is looked for only beside them
 # What ends, declines or complains takes no leave by itself: before an ending has begun these are
 # looked for only beside others.
 BESIDE = frozenset({"ending", "decline", "prolong"})
-_COMMON = frozenset(
-    "a an the i you we it to of in on at by is am are be been was do don not no can could will "  # noqa: SIM905 - read more easily
-    "would should have has like with what when if this that here more ll m s t re ve d let".split()
-)
 # What begins a character of the scripts that are searched without heads, in UTF-8; and the rest.
 _OTHER_BYTES = bytes(set(range(256)) - {0xE0, *range(0xE3, 0xEA)})
+_RECENT = 16  # texts whose signs are kept: those of a loop are the same ones again
 _THINKING = "</think>"
 _NO_SHAPE = (False, False, False, 0)
 _SCRIPTS = re.compile("[\u0900-\u097f\u3400-\u9fff]")  # Devanagari; CJK: no words to gate by
@@ -110,10 +108,11 @@ class Signs(msgspec.Struct, frozen=True):
     counts: dict[str, int] = {}
 
 
-# One line of the lexicon: the sign, a head as it is written, the same as words with a space on
-# both sides (empty where the gate says as much), and what has to follow it.
-_Entry = tuple[str, str, str, Callable[[str, int], re.Match[str] | None]]
-_Entries = tuple[_Entry, ...]
+# What a head of the lexicon stands for: its length, when it is looked for, its sign, and what has
+# to follow it.
+_Entry = tuple[int, int, str, Callable[[str, int], re.Match[str] | None]]
+_Hit = tuple[int, _Entry]  # where the head ends
+_ALWAYS, _BESIDE, _ONWARD = range(3)
 Span = tuple[int, int, str]  # start, end, sign
 
 
@@ -121,15 +120,15 @@ class _Vocabulary(msgspec.Struct, frozen=True):
     """The lexicon, compiled.
 
     Attributes:
-        heads: a word -> the entries of whose heads it is one: those that are always looked
-            for, those of ``BESIDE``, and of ``ONWARD``.
-        words: the keys of ``heads``.
+        heads: finds every head in a text of words; a find is (place of its last character, the
+            entries of the head).
+        words: the heads.
         headless: (sign, pattern) of what is searched everywhere, in scripts without words.
         marks: words that stand in stage marks.
         over: those that say that it is over.
     """
 
-    heads: dict[str, tuple[_Entries, _Entries, _Entries]]
+    heads: Callable[[str], Iterable[tuple[int, list[_Entry]]]]
     words: frozenset[str]
     headless: tuple[tuple[str, re.Pattern[str]], ...]
     marks: frozenset[str]
@@ -141,30 +140,37 @@ def vocabulary() -> _Vocabulary:
     """The lexicon of this version, read once."""
     text = resources.files("duologue.endings").joinpath("lexicon.toml").read_text("utf-8")
     data = tomllib.loads(text)
-    heads: dict[str, tuple[list[_Entry], list[_Entry], list[_Entry]]] = {}
+    heads: dict[str, list[_Entry]] = {}
     headless: list[tuple[str, re.Pattern[str]]] = []
     for sign, keys, follows in _lines(data):
         pattern = re.compile(follows)
+        stage = _ONWARD if sign == ONWARD else _BESIDE if sign in BESIDE else _ALWAYS
         for head in keys.split("|"):
             if head:
-                stage = (sign in BESIDE) + 2 * (sign == ONWARD)
-                gate = _gate(head)
-                key = "" if head == gate else f" {_as_words(head.encode())} "
-                entry = (sign, head, key, pattern.match)
-                heads.setdefault(gate, ([], [], []))[stage].append(entry)
+                heads.setdefault(head, []).append((len(head), stage, sign, pattern.match))
             else:
                 headless.append((sign, pattern))
     marks = data["mark"]
     return _Vocabulary(
-        heads={
-            word: (tuple(first), tuple(then), tuple(last))
-            for word, (first, then, last) in heads.items()
-        },
+        heads=_finder(heads),
         words=frozenset(heads),
         headless=tuple(headless),
         marks=frozenset(word for language in marks.values() for word in language),
         over=frozenset(marks["over"]),
     )
+
+
+def _finder(heads: dict[str, list[_Entry]]) -> Callable[[str], Iterable[tuple[int, list[_Entry]]]]:
+    """All heads at once (Aho and Corasick 1975), each between two ends of words."""
+    by_words: dict[str, list[_Entry]] = {}
+    for head, entries in heads.items():
+        by_words.setdefault(_as_words(head), []).extend(entries)
+    automaton = Automaton()
+    for words, entries in by_words.items():
+        automaton.add_word(words, entries)
+    automaton.make_automaton()
+    find: Callable[[str], Iterable[tuple[int, list[_Entry]]]] = automaton.iter
+    return find
 
 
 def _lines(data: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -183,14 +189,9 @@ def _filled(pattern: str, lists: dict[str, dict[str, str]]) -> str:
     return pattern
 
 
-def _as_words(raw: bytes) -> str:
-    return raw.translate(_TO_WORDS).decode("ascii")
-
-
-def _gate(head: str) -> str:
-    """The rarest run of ASCII letters in a head: the words of a text are cut the same way."""
-    runs = _as_words(head.encode()).split()
-    return max(reversed(runs), key=lambda run: (run not in _COMMON, len(run)))
+def _as_words(text: str) -> str:
+    """Words in Latin letters, one character for each of the text, and a space at both ends."""
+    return f" {text.encode('latin-1', 'replace').translate(_TO_WORDS).decode('latin-1')} "
 
 
 def spoken_from(text: str) -> int:
@@ -199,13 +200,14 @@ def spoken_from(text: str) -> int:
     return 0 if at < 0 else at + len(_THINKING)
 
 
+@lru_cache(maxsize=_RECENT)
 def signs(text: str, *, beside: bool = True) -> Signs:
     """The signs of a text. Never raises; every place lies within the text.
 
     Without ``beside`` the signs that mean something only beside others, or once an ending has
     begun, are looked for only if another one was seen.
     """
-    if silence(text) is not None:
+    if not "!" <= text[:1] <= "~" and silence(text) is not None:
         return Signs(silent=True)
     start = spoken_from(text)
     if start and silence(text[start:]) is not None:
@@ -241,46 +243,46 @@ def _found(
 
 def _ordinary(region: str) -> str:
     """Lower case, plain apostrophes, dashes as spaces; of the same length."""
+    if not region.isascii():
+        region = region.replace("—", " ").replace("’", "'").replace("–", " ")  # noqa: RUF001
     lower = region.lower()
     if len(lower) != len(region):  # a few letters grow when they are lowered
         lower = "".join(low if len(low := char.lower()) == 1 else char for char in region)
-    if lower.isascii():
-        return lower
-    return lower.replace("—", " ").replace("’", "'").replace("–", " ")  # noqa: RUF001
+    return lower
 
 
 def _matches(region: str, *, beside: bool) -> list[Span]:
     """Every entry of the lexicon that stands in the region, in order."""
     known = vocabulary()
-    raw = region.encode("utf-8", "surrogatepass")
-    words = _as_words(raw)
-    gates = [known.heads[word] for word in known.words.intersection(words.split())]
-    spaced = f" {words} "
-    found: list[Span] = []
     others: list[Span] = []
-    if len(raw) != len(region) and raw.translate(None, _OTHER_BYTES):
+    if not region.isascii() and region.encode("utf-8", "surrogatepass").translate(
+        None, _OTHER_BYTES
+    ):
         for sign, pattern in known.headless:
             others += [(*match.span(), sign) for match in pattern.finditer(region)]
-    _at_heads(region, spaced, chain.from_iterable([first for first, _, _ in gates]), found)
+    found: list[Span] = []
+    later: tuple[list[_Hit], list[_Hit]] = ([], [])
+    for last, entries in known.heads(_as_words(region)):
+        for entry in entries:
+            size, stage, sign, follows = entry
+            if stage:
+                later[stage - 1].append((last - 1, entry))
+            elif match := follows(region, last - 1):
+                found.append((last - 1 - size, match.end(), sign))
     if beside or found or others:
-        _at_heads(region, spaced, chain.from_iterable([then for _, then, _ in gates]), found)
+        found += _followed(region, later[_BESIDE - 1])
     if found:
-        _at_heads(region, spaced, chain.from_iterable([last for _, _, last in gates]), found)
+        found += _followed(region, later[_ONWARD - 1])
     return sorted(found + others)
 
 
-def _at_heads(region: str, spaced: str, entries: Iterable[_Entry], found: list[Span]) -> None:
-    for sign, head, key, follows in entries:
-        if key not in spaced:
-            continue
-        at = region.find(head)
-        while at >= 0:
-            after = at + len(head)
-            if (match := follows(region, after)) and not (
-                (at and region[at - 1].isalnum()) or region[after : after + 1].isalnum()
-            ):
-                found.append((at, match.end(), sign))
-            at = region.find(head, after)
+def _followed(region: str, hits: list[_Hit]) -> list[Span]:
+    """The hits that are followed as they have to be."""
+    return [
+        (after - size, match.end(), sign)
+        for after, (size, _, sign, follows) in hits
+        if (match := follows(region, after))
+    ]
 
 
 def _shape(said: str) -> tuple[bool, bool, bool, int]:
