@@ -5,6 +5,7 @@ import io
 import json
 import re
 
+import pytest
 from typed import Desk, desk
 
 from duologue.cli.endings import in_words, ruler
@@ -40,15 +41,23 @@ def test_one_conversation_also_gets_its_arc_in_words(desk: Desk) -> None:
     assert "first closing at 4, mutual at 5, then 2 more turns and 1 characters" in out
 
 
-def test_rates_come_with_n_and_an_interval_by_pair_and_policy(desk: Desk) -> None:
+def test_rates_come_with_n_and_an_interval_by_pair_and_policy(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     parting(desk)
     desk.held("one", turns=7)
     desk.held("two", turns=7)
-    out = desk("endings").out
-    assert "scripted:a.jsonl × scripted:b.jsonl  n = 2" in out
-    assert re.search(r"mutual closing +2 of 2 +100 % \[34, 100\]", out)
-    assert "at 7 messages · when the first leaves, by [END]" in out
-    assert "silence: keep · told" in out
+    monkeypatch.setenv("COLUMNS", "160")
+    wide = desk("endings").out
+    assert "scripted:a.jsonl × scripted:b.jsonl" in wide
+    assert re.search(r"could end +n +closed +mutual closing +re-opened +first closing", wide)
+    assert re.search(
+        r"at 7 messages.* 2 +100 \[34, 100\] +100 \[34, 100\] +0 \[0, 66\] +turn 4", wide
+    )
+    monkeypatch.setenv("COLUMNS", "60")  # too narrow for a table
+    narrow = desk("endings").out
+    assert "at 7 messages · when the first leaves, by [END]" in narrow
+    assert "  mutual closing: 100 [34, 100], 2 of 2\n" in narrow
 
 
 def test_machines_get_everything_as_json_and_a_row_each_as_csv(desk: Desk) -> None:

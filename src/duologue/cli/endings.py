@@ -4,6 +4,7 @@ import csv
 import io
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -14,9 +15,10 @@ from duologue.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
     from rich.text import Text
 
-    from duologue.endings.codebook import Annotation, Arc
+    from duologue.endings.codebook import Annotation, Arc, EndState
     from duologue.endings.described import Described
     from duologue.endings.judge import Verdict
     from duologue.endings.rates import Group, Rate
@@ -34,6 +36,8 @@ _STYLES = {
     "reopening": "bold #1a1a1a on #93cf8a",
 }
 _RULER = 10
+_WIDEST = 1000
+_POLICY, _RATE = 24, 13  # cells: of a policy at the least, of "100 [34, 100]"
 
 
 def endings(
@@ -158,8 +162,10 @@ def _print(conversations: "Sequence[Described]", verdicts: "dict[str, Verdict]")
     console.print()
     console.print(legend())
     console.print()
-    for group in groups(conversations):
-        _print_group(console, group)
+    console.print("% of n conversations [95 % interval, Wilson]; median first closing", style="dim")
+    console.print()
+    for _, same in groupby(groups(conversations), key=lambda group: group.pair):
+        _print_pair(console, list(same))
 
 
 def cells(annotations: "Iterable[Annotation]") -> "Text":
@@ -255,29 +261,56 @@ def _print_verdict(console: "Console", one: "Described", verdict: "Verdict", ind
     console.print(text.append(f"{note}; on record as {verdict.record} in {JUDGED}/", "dim"))
 
 
-def _print_group(console: "Console", group: "Group") -> None:
-    """One pair under one policy: what share ends how."""
+def _print_pair(console: "Console", groups: "Sequence[Group]") -> None:
+    """One pair: a row for each policy, or where that is too wide, a list for each."""
+    from duologue.cli.words import one_line
+
+    console.print(one_line(groups[0].pair, "bold"))
+    table = _matrix(groups)
+    room = console.options.update(max_width=_WIDEST)
+    if console.measure(table, options=room).minimum <= console.width:
+        console.print(table, soft_wrap=False)
+        console.print()
+        return
+    for group in groups:
+        console.print(one_line(group.policy, "dim"))
+        for name, one in _rates(group, list(group.states)):
+            console.print(f"  {name}: {_share(one)}, {one.count} of {one.n}")
+        if group.first_closing is not None:
+            console.print(f"  first closing: turn {group.first_closing:g}")
+        console.print()
+
+
+def _matrix(groups: "Sequence[Group]") -> "Table":
+    """A row for each policy, a column for each end state that any of them came to."""
     from rich.table import Table
     from rich.text import Text
 
     from duologue.cli.words import one_line
 
-    head = one_line(group.pair, "bold")
-    console.print(head.append(f"  n = {group.n}", "bold"))
-    if group.policy:
-        console.print(one_line(group.policy, "dim"))
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for _ in range(3):
-        table.add_column(no_wrap=True)
-    rows: list[tuple[str, Rate]] = [
-        *((f"ends {state.replace('_', ' ')}", one) for state, one in group.states.items()),
-        ("mutual closing", group.mutual),
-        ("re-opened", group.reopened),
-    ]
-    for name, one in rows:
-        share = f"{100 * one.share:.0f} % [{100 * one.low:.0f}, {100 * one.high:.0f}]"
-        table.add_row(Text(name), Text(f"{one.count} of {one.n}"), Text(share))
-    if group.first_closing is not None:
-        table.add_row(Text("first closing"), Text("median turn"), Text(f"{group.first_closing:g}"))
-    console.print(table)
-    console.print()
+    states = list(dict.fromkeys(state for group in groups for state in group.states))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("could end", min_width=_POLICY, overflow="fold")
+    table.add_column("n", justify="right", no_wrap=True)
+    for name, _ in _rates(groups[0], states):
+        table.add_column(name, justify="right", min_width=max(_RATE, len(name)))
+    table.add_column("first closing", justify="right", min_width=len("first closing"))
+    for group in groups:
+        first = "" if group.first_closing is None else f"turn {group.first_closing:g}"
+        cells = [Text(_share(one)) for _, one in _rates(group, states)]
+        table.add_row(one_line(group.policy), Text(str(group.n)), *cells, Text(first))
+    return table
+
+
+def _rates(group: "Group", states: "Sequence[EndState]") -> "list[tuple[str, Rate]]":
+    """The rates of a group by name: these end states, then mutual closings and re-openings."""
+    from duologue.endings.rates import rate
+
+    none = rate(0, group.n)
+    ends = [(state.replace("_", " "), group.states.get(state, none)) for state in states]
+    return [*ends, ("mutual closing", group.mutual), ("re-opened", group.reopened)]
+
+
+def _share(rate: "Rate") -> str:
+    """A rate in per cent with its interval."""
+    return f"{100 * rate.share:.0f} [{100 * rate.low:.0f}, {100 * rate.high:.0f}]"
