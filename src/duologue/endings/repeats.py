@@ -14,7 +14,8 @@ import msgspec
 from duologue.endings.codebook import Repeat
 
 FRAGMENT = 10  # bytes without spaces; what is shorter ("Yes.", "I see") never counts
-CLAUSE = 20  # bytes without spaces; what is shorter ("Yes, I see") is shared by chance
+CLAUSE = 20  # bytes without spaces; of a long text only what is longer is looked at
+LONG = 500  # bytes from which on a text is long: it has clauses enough
 NEAR = 0.42  # from this likeness on a turn is a near-verbatim repetition of another
 _LATEST = 3  # of the earlier turns that hold a clause, so many are remembered
 _RECENT = 16  # texts whose clauses are kept: those of a loop are the same ones again
@@ -125,13 +126,11 @@ def _size(pieces: Iterable[bytes]) -> int:
 
 @lru_cache(maxsize=_RECENT)
 def clauses(text: str) -> frozenset[bytes]:
-    """The clauses of a text, folded: the long ones; of a text without, those that count at all."""
+    """The clauses of a text, folded: of a long text the long ones, else all that count."""
     raw = text.encode("utf-8", "surrogatepass")
     if len(raw) != len(text) and (b"\xe3" in raw or b"\xef" in raw or b"\xe0" in raw):
         for cut in _WIDE:
             raw = raw.replace(cut, b"\n")
     pieces = raw.translate(_FOLD, _DROPPED).split()
-    return frozenset(
-        [piece for piece in pieces if len(piece) > CLAUSE]
-        or [piece for piece in pieces if len(piece) > FRAGMENT]
-    )
+    long = [piece for piece in pieces if len(piece) > CLAUSE] if len(raw) > LONG else []
+    return frozenset(long or [piece for piece in pieces if len(piece) > FRAGMENT])
