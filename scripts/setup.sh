@@ -1,14 +1,14 @@
 #!/bin/sh
 # Make .venv beside this project and install duologue into it, with the extras that are named.
 #
-#   scripts/setup.sh local     what a conversation needs
-#   scripts/setup.sh dev       what the tests need, too
+#   scripts/setup.sh local,web   what a conversation needs, and the reading room
+#   scripts/setup.sh dev         what the tests need, too; scripts/chromium.sh brings the browser
 #
 # Needs python3 (3.11 or newer) and pip. Debian leaves `ensurepip` out of python3, so where a
 # virtual environment cannot bring its own pip, the system's pip installs into it.
 set -eu
 cd "$(dirname "$0")/.."
-extras=${1:-local}
+extras=${1:-local,web}
 python=${PYTHON:-python3}
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {

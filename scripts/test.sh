@@ -4,13 +4,14 @@
 set -eu
 cd "$(dirname "$0")/.."
 scripts/setup.sh dev
+scripts/chromium.sh
 bin=.venv/bin
 $bin/duologue models --fetch default
 $bin/ruff check
 $bin/ruff format --check
 $bin/mypy
 $bin/lint-imports
-$bin/pytest --cov --cov-report= "$@"
+$bin/pytest --cov --cov-report= -rs "$@"
 # The parts on which every record rests are covered whole, branches too.
 $bin/coverage report --include='*/duologue/core/*,*/duologue/conversation.py,*/duologue/store/*' \
     --skip-covered --show-missing --fail-under=100

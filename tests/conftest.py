@@ -8,6 +8,12 @@ from hypothesis import HealthCheck, settings
 # A shell that starts the tests in the background has Ctrl-C ignored, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Tests start processes from folders of their own: a path that is named from here must hold there.
+if "PYTHONPATH" in os.environ:
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        map(os.path.abspath, os.environ["PYTHONPATH"].split(os.pathsep))
+    )
+
 _SLOW = [HealthCheck.too_slow]
 settings.register_profile(
     "dev", max_examples=25, deadline=None, database=None, suppress_health_check=_SLOW

@@ -125,6 +125,18 @@ async def test_a_held_conversation_is_in_the_library_as_it_was_held(library: Lib
     assert _folders(library) == ["play"]
 
 
+async def test_what_is_being_said_can_be_read_beside_the_log(library: Library) -> None:
+    offered = set[int]()
+
+    def watch(item: Record | Delta) -> None:
+        if isinstance(item, Delta):
+            offered.add(len(list(library.path.glob("*/live-*.jsonl"))))
+
+    recorded = await api.hold(Asked("play", PAIR.spec), library, providers=PAIR.cast(), watch=watch)
+    assert offered == {1}
+    assert not list(recorded.folder.glob("live-*"))
+
+
 async def test_a_run_keeps_what_was_asked_for(library: Library) -> None:
     recorded = await _held(library, TRIO)
     kept = (recorded.folder / SPEC_FILE).read_text("utf-8")

@@ -7,13 +7,29 @@ from hypothesis import given
 
 from duologue.cli.planning import lines
 from duologue.core.event import ConversationStarted, TurnStarted
+from duologue.core.experiment import Experiment, Member
+from duologue.core.plan import plan as plan_experiment
 from duologue.core.provider import Completion, Seat, Usage
 from duologue.core.rebuild import rebuild
 from duologue.core.spec import Budget, Line, Nudge, Participant, Sampling, TurnCap
 from duologue.core.state import State, fold
 from duologue.core.wire import digest
 from duologue.errors import ConfigurationError
-from duologue.estimate import FRAME, HIGH, LOW, Guess, Share, estimate, plan, planned, turns
+from duologue.estimate import (
+    FRAME,
+    HIGH,
+    LOW,
+    Guess,
+    Rate,
+    Share,
+    estimate,
+    forecast,
+    named_seat,
+    plan,
+    planned,
+    rates,
+    turns,
+)
 from strategies import Cast, casts, facts, hold, pair
 from virtual import Acted
 
@@ -163,3 +179,58 @@ async def test_a_plan_needs_no_key_and_no_network(
     assert ben.usd is not None
     assert 0 < low < ben.usd
     assert (await plan(spec)).seats == found.seats
+
+
+# Experiments.
+
+
+def test_a_forecast_counts_every_replicate_of_every_cell() -> None:
+    experiment = Experiment(
+        participants=("scripted:a", Member(model="openai:gpt-4o", name="gpt")),
+        pairs="cross",
+        opener="x" * 90,
+        turns=(3, 5),
+        replicates=3,
+    )
+    whole = plan_experiment(experiment)
+    found = forecast(whole, dear, {})
+    assert [each.cell for each in found.cells] == list(whole.cells)
+    assert [each.conversations for each in found.cells] == [3] * 4
+    for each in found.cells:
+        one = next(held.spec for held in whole.conversations if held.cell == each.cell)
+        seats = {seat.name: named_seat(seat) for seat in one.participants}
+        state = fold([ConversationStarted(one, seats)])
+        assert each.low == estimate(state, LOW, dear).total.times(3)
+        assert each.high == estimate(state, HIGH, dear).total.times(3)
+    assert found.low.turns == 3 * 2 * (2 + 4)
+    by_model = [span.high for span in found.models]
+    assert by_model[0].plus(by_model[1]) == found.high
+
+
+def test_time_is_known_when_every_model_has_been_measured() -> None:
+    experiment = Experiment(participants=("openai:gpt-4o", "human"), pairs="cross", turns=3)
+    whole = plan_experiment(experiment)
+    unknown = forecast(whole, free, {})
+    assert unknown.seconds() is None
+    measured = {("openai", "gpt-4o"): Rate(2, 6.0, 3)}
+    found = forecast(whole, free, measured)
+    gpt = next(span for span in found.models if span.seat.provider == "openai")
+    assert found.seconds() == (gpt.low.output * 2.0, gpt.high.output * 2.0)
+
+
+def test_a_price_that_is_not_known_stays_so() -> None:
+    assert Share(1, 2, 3, None).times(4) == Share(4, 8, 12, None)
+
+
+async def test_rates_are_read_off_what_was_measured() -> None:
+    spec = pair(TurnCap(4), opening=HELLO)
+    timed = [
+        [Completion("one", usage=Usage(output=10), seconds=2.0)],
+        [Completion("not timed", usage=Usage(output=20))],
+    ]
+    cast = {name: Acted(*timed, seat=GPT) for name in spec.names()}
+    found = rates([await facts(spec, cast)])
+    assert found == {("openai", "gpt-4o"): Rate(2, 4.0, 20)}
+    assert found["openai", "gpt-4o"].per_token == 0.2
+    assert Rate().per_token is None
+    assert rates([]) == {}

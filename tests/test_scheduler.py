@@ -58,6 +58,19 @@ async def test_every_fact_is_in_the_log_before_the_loop_goes_on(tmp_path: Path) 
     assert any(isinstance(item, Delta) for item in seen)
 
 
+async def test_what_is_recorded_in_bulk_leaves_no_live_text_beside_the_log(tmp_path: Path) -> None:
+    run, beside = folder(tmp_path / "run"), set[str]()
+
+    def watch(item: Record | Delta) -> None:
+        if isinstance(item, Delta):
+            beside.update(path.name.split("-")[0] for path in run.path.iterdir())
+
+    with run.writing(ticking()) as log:
+        await record(log, CONV, PAIR.spec, PAIR.cast(), watch=watch)
+    assert "log" in beside
+    assert "live" not in beside
+
+
 async def test_a_conversation_that_ended_is_left_as_it_is(tmp_path: Path) -> None:
     run = folder(tmp_path / "run")
     await hold(run, TRIO)

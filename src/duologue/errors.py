@@ -5,6 +5,7 @@
     │   └── SpecError           a file of ours is malformed; knows the key and the line
     ├── StoreError              the disk said no: full, read-only, gone
     │   ├── BusyError           another process holds the run
+    │   │   └── LeavingError    whoever held it has gone; its workers finish their turns
     │   ├── FullError           the disk, or a quota, is full
     │   ├── RecordError         the record itself is wrong: edited, reordered, cut, too new
     │   ├── UnknownIdError      nothing, or more than one thing, answers to that id
@@ -57,6 +58,10 @@ class BusyError(StoreError):
     """Another process is writing to the run."""
 
     exit_code = 5
+
+
+class LeavingError(BusyError):
+    """Whoever held the run has gone; its workers still finish their turns, and will go, too."""
 
 
 class FullError(StoreError):

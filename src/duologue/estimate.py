@@ -2,29 +2,35 @@
 
 The arithmetic is pure: a walk over the speakers up to the cap, each of whom reads everything that
 was said before. It is done twice, with assumptions that make a low and a high end, and both are
-stated. Local models are loaded, for their templates decide the bytes; nothing is asked of them.
+stated. For one conversation local models are loaded, for their templates decide the bytes; nothing
+is asked of them. For an experiment nothing is opened; its time comes from what was measured before.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import reduce
 
 import msgspec
 
 from duologue.conversation import rehearse
 from duologue.core.ending import decide
-from duologue.core.event import ConversationStarted, TurnCompleted, TurnStarted
+from duologue.core.event import ConversationStarted, Event, TurnCompleted, TurnStarted
 from duologue.core.message import Message
 from duologue.core.order import next_speaker
 from duologue.core.perspective import view
+from duologue.core.plan import Cell
+from duologue.core.plan import Plan as Experiment
 from duologue.core.provider import Seat, Usage
 from duologue.core.request import Wire
 from duologue.core.spec import ConversationSpec, Participant, bound, check
 from duologue.core.state import State, fold
 from duologue.core.state import apply as after
+from duologue.core.transcript import seated
 from duologue.core.wire import encode
 from duologue.providers.catalog import catalog
-from duologue.providers.pricing import price
+from duologue.providers.pricing import SPOKEN, price
 from duologue.providers.registry import Opening, hosted_seat, open_model, split
 
 FRAME = 4
@@ -84,6 +90,11 @@ class Share(msgspec.Struct, frozen=True):
     input: int = 0
     output: int = 0
     usd: float | None = 0.0
+
+    def times(self, count: int) -> "Share":
+        """So many of it."""
+        usd = None if self.usd is None else self.usd * count
+        return Share(self.turns * count, self.input * count, self.output * count, usd)
 
     def plus(self, other: "Share") -> "Share":
         """Both together."""
@@ -204,6 +215,166 @@ async def plan(spec: ConversationSpec, at: datetime | None = None) -> Plan:
     for participant in check(spec).participants:
         resolved[participant.name] = await _seat(participant)
     return planned(spec, resolved, lambda seat, usage: price(seat, usage, day))
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """How fast a model was, as the record says.
+
+    Attributes:
+        turns: how many turns were measured.
+        seconds: from request to end of reply, all of them together; reading is in it.
+        output: tokens said in them.
+    """
+
+    turns: int = 0
+    seconds: float = 0.0
+    output: int = 0
+
+    @property
+    def per_token(self) -> float | None:
+        """Seconds for each token said; None where nothing was measured."""
+        return self.seconds / self.output if self.output else None
+
+
+Model = tuple[str, str]
+"""A provider's name and a model's id there."""
+
+
+def rates(conversations: Iterable[Iterable[Event]]) -> dict[Model, Rate]:
+    """How fast each model was in conversations that have been held."""
+    found: dict[Model, Rate] = {}
+    for events in conversations:
+        state = fold(events)
+        for entry in state.entries:
+            seat, done = seated(state, entry), entry.completed
+            if seat is None or done is None or not (done.seconds and done.usage.output):
+                continue
+            key = (seat.provider, seat.model)
+            so_far = found.get(key, Rate())
+            seconds, output = so_far.seconds + done.seconds, so_far.output + done.usage.output
+            found[key] = Rate(so_far.turns + 1, seconds, output)
+    return found
+
+
+class Reckoned(msgspec.Struct, frozen=True):
+    """One cell of an experiment, reckoned.
+
+    Attributes:
+        cell: which.
+        conversations: how many are held in it.
+        low: all of them, at the low end.
+        high: all of them, at the high end.
+    """
+
+    cell: Cell
+    conversations: int
+    low: Share
+    high: Share
+
+
+class Span(msgspec.Struct, frozen=True):
+    """What one model takes in a whole experiment.
+
+    Attributes:
+        seat: what it resolved to.
+        low: at the low end.
+        high: at the high end.
+        rate: how fast it was measured to be; nothing, where it was not.
+    """
+
+    seat: Seat
+    low: Share
+    high: Share
+    rate: Rate
+
+    def seconds(self) -> tuple[float, float] | None:
+        """Its own time at both ends, one turn after another; None where it is not known."""
+        each = 0.0 if self.seat.provider in SPOKEN else self.rate.per_token
+        return None if each is None else (self.low.output * each, self.high.output * each)
+
+
+class Forecast(msgspec.Struct, frozen=True):
+    """What an experiment would take.
+
+    Attributes:
+        cells: cell by cell, in the plan's order.
+        models: model by model.
+    """
+
+    cells: tuple[Reckoned, ...]
+    models: tuple[Span, ...]
+
+    @property
+    def low(self) -> Share:
+        """Everything together at the low end."""
+        return reduce(Share.plus, (each.low for each in self.cells), Share())
+
+    @property
+    def high(self) -> Share:
+        """Everything together at the high end."""
+        return reduce(Share.plus, (each.high for each in self.cells), Share())
+
+    def seconds(self) -> tuple[float, float] | None:
+        """All models' own time at both ends, one turn after another; None if any is not known."""
+        each = [span.seconds() for span in self.models]
+        known = [seconds for seconds in each if seconds is not None]
+        if len(known) < len(each):
+            return None
+        return sum(low for low, _ in known), sum(high for _, high in known)
+
+
+def forecast(
+    experiment: Experiment,
+    pricing: Pricing,
+    measured: Mapping[Model, Rate],
+) -> Forecast:
+    """What the conversations of an experiment would take; no model is opened or asked.
+
+    Args:
+        experiment: its plan.
+        pricing: what a reply costs.
+        measured: how fast each model was before.
+
+    Raises:
+        ConfigurationError: a model is unknown.
+    """
+    held = Counter(each.cell.key for each in experiment.conversations)
+    seats: dict[Model, Seat] = {}
+    ends: dict[tuple[Model, str], Share] = {}
+    cells = []
+    for each in experiment.conversations:
+        if each.replicate > 1:
+            continue  # replicates differ in their seeds alone
+        count = held[each.cell.key]
+        named = {seat.name: named_seat(seat) for seat in each.spec.participants}
+        state = fold([ConversationStarted(each.spec, named)])
+        both = []
+        for guess in (LOW, HIGH):
+            found = estimate(state, guess, pricing)
+            both.append(found.total.times(count))
+            for name, share in found.shares.items():
+                model = (named[name].provider, named[name].model)
+                seats[model] = named[name]
+                so_far = ends.get((model, guess.name), Share())
+                ends[model, guess.name] = so_far.plus(share.times(count))
+        cells.append(Reckoned(each.cell, count, *both))
+    spans = (
+        Span(seat, ends[model, LOW.name], ends[model, HIGH.name], measured.get(model, Rate()))
+        for model, seat in seats.items()
+    )
+    return Forecast(tuple(cells), tuple(spans))
+
+
+def named_seat(participant: Participant) -> Seat:
+    """What a participant's model is called, without opening it: enough for its price.
+
+    Raises:
+        ConfigurationError: the model is unknown.
+    """
+    provider, model = split(participant.model)
+    if provider in (known := catalog()):
+        return hosted_seat(known[provider], model, Opening(participant.base_url))
+    return Seat(provider, model)
 
 
 async def _seat(participant: Participant) -> Seat:

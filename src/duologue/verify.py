@@ -3,8 +3,8 @@
 The chain is checked line by line; every request body is made again from the facts and its digest
 compared with the one that was recorded before it was sent; what ``experiment.toml`` asks for is
 compared with what the log says was asked for. The index is not looked at: it is a cache. The run's
-name, and comments in that file, stand nowhere else, so nothing can be said of them; nor of what
-the file asks for where a run holds several conversations.
+name, and comments in that file, stand nowhere else, so nothing can be said of them; nor of
+conversations that an experiment's file asked for before it was changed.
 
 This module mends nothing. Three things about the log it cannot prove: that the tail of a file was
 not cut off at the end of a line (that is what a kill leaves, too), that no whole file of the log
@@ -15,18 +15,23 @@ elsewhere to be safe from all three.
 import json
 import tomllib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 
 import msgspec
 import tomli_w
 
-from duologue.core.event import ConversationEnded, ConversationStarted, Event
+from duologue.core.event import ConversationEnded, ConversationStarted, Event, Record
+from duologue.core.experiment import Experiment
+from duologue.core.experimentfile import is_experiment
+from duologue.core.plan import plan
 from duologue.core.rebuild import Rebuilt, rebuild
 from duologue.core.specfile import Asked, document
 from duologue.core.state import fold
 from duologue.core.toml_document import Document, parse, spelt
 from duologue.core.toml_lines import Path as Key
+from duologue.core.toml_shape import fill
 from duologue.errors import DuologueError, SpecError
 from duologue.store.chain import Head, intact
 from duologue.store.run import SPEC_FILE, Run
@@ -82,26 +87,59 @@ class Proof(msgspec.Struct, frozen=True):
 
 
 class _Chains:
-    """The chains of a run, followed line by line."""
+    """The chains of a run, followed line by line.
+
+    A conversation may go on in another segment than it began in, so a record that comes before the
+    one it follows is kept until all segments were read.
+    """
 
     def __init__(self) -> None:
         self.heads: dict[str, Head] = {}
         self.events: dict[str, list[Event]] = {}
         self.records = 0
+        self.faults: dict[str, list[tuple[int, str]]] = {}
+        self._early: dict[str, list[tuple[str, Line, Record]]] = {}
 
-    def follow(self, line: Line, before: str) -> Iterator[str]:
-        """What is wrong with a line, given the hash of the line before it in its file."""
-        record = line.record
-        if record is None:
-            yield line.problem or "not a record"
-            return
+    def read(self, segment: Path) -> int:
+        """Follow a segment's lines; where the last one ends."""
+        found = self.faults.setdefault(segment.name, [])
+        before, end = "", 0
+        for line in read(segment):
+            record = line.record
+            if record is None:
+                found.append((line.number, line.problem or "not a record"))
+            else:
+                if record.p != before:
+                    what = "a line before this one was taken out, put in, moved or edited"
+                    found.append((line.number, what))
+                self._place(segment.name, line, record)
+            before, end = (record.h if record else ""), line.end
+        return end
+
+    def finish(self) -> None:
+        """Follow what came before the record that it follows; nothing is left to read."""
+        for early in self._early.values():
+            for name, line, record in sorted(early, key=lambda each: each[2].seq):
+                self._follow(name, line, record)
+        for found in self.faults.values():
+            found.sort(key=lambda each: each[0])
+
+    def _place(self, name: str, line: Line, record: Record) -> None:
+        """Follow a record, or keep it until it is its turn."""
+        if record.seq > self.heads.get(record.conv, Head()).seq:
+            self._early.setdefault(record.conv, []).append((name, line, record))
+        else:
+            self._follow(name, line, record)
+
+    def _follow(self, name: str, line: Line, record: Record) -> None:
+        """Check a record against its conversation's chain."""
         head = self.heads.get(record.conv, Head())
-        if record.p != before:
-            yield "a line before this one was taken out, put in, moved or edited"
         if record.seq != head.seq:
-            yield f"record {record.seq} of {record.conv} stands where {head.seq} should be"
+            what = f"record {record.seq} of {record.conv} stands where {head.seq} should be"
+            self.faults[name].append((line.number, what))
         elif not intact(line.data, record, head):
-            yield f"the bytes of record {record.seq} of {record.conv} are not those written"
+            what = f"the bytes of record {record.seq} of {record.conv} are not those written"
+            self.faults[name].append((line.number, what))
         else:
             self.records += 1
         self.heads[record.conv] = Head(record.seq + 1, record.h)
@@ -133,15 +171,15 @@ def verify(run: Run) -> Proof:
     chains, faults = _Chains(), list[Fault]()
     unfinished = 0
     for segment in run.segments():
-        found, end = _follow(chains, segment)
-        faults += _gathered(segment.name, found)
-        unfinished += segment.stat().st_size - end
+        unfinished += segment.stat().st_size - chains.read(segment)
+    chains.finish()
+    faults += [fault for name, found in chains.faults.items() for fault in _gathered(name, found)]
     if not chains.events and not faults:
         what = "nothing is recorded: no log, or one without a whole line"
         faults.append(Fault("log-1.jsonl, line 1", what))
     checked = {conv: _requests(conv, events) for conv, events in chains.events.items()}
     faults += [fault for each in checked.values() for fault in each.faults]
-    asked = list(_asked(run.path / SPEC_FILE, list(chains.events.values())))
+    asked = list(_asked(run.path / SPEC_FILE, chains.events))
     return Proof(
         conversations=len(chains.events),
         records=chains.records,
@@ -154,19 +192,9 @@ def verify(run: Run) -> Proof:
             conv: each.messages for conv, each in checked.items() if each.messages is not None
         },
         endings={conv: _ending(events) for conv, events in chains.events.items()},
-        asked=len(chains.events) == 1 and not asked,
+        asked=(len(chains.events) == 1 or _many(run.path / SPEC_FILE)) and not asked,
         faults=(*faults, *asked),
     )
-
-
-def _follow(chains: _Chains, segment: Path) -> tuple[list[tuple[int, str]], int]:
-    """What is wrong in a file, each with its line's number, and where its last line ends."""
-    found: list[tuple[int, str]] = []
-    before, end = "", 0
-    for line in read(segment):
-        found += [(line.number, what) for what in chains.follow(line, before)]
-        before, end = (line.record.h if line.record else ""), line.end
-    return found, end
 
 
 def _gathered(name: str, found: Iterable[tuple[int, str]]) -> Iterator[Fault]:
@@ -194,7 +222,7 @@ def _torn(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("log-*.jsonl.torn-*"))
 
 
-def _asked(file: Path, conversations: list[list[Event]]) -> Iterator[Fault]:
+def _asked(file: Path, conversations: dict[str, list[Event]]) -> Iterator[Fault]:
     """Where a run's ``experiment.toml`` asks for something else than the log says was asked for."""
     try:
         given = parse(file.read_text("utf-8"), file.name)
@@ -208,13 +236,40 @@ def _asked(file: Path, conversations: list[list[Event]]) -> Iterator[Fault]:
         what, _, _ = str(error).removeprefix(file.name).lstrip(":, ").partition("\n")
         yield Fault(file.name, what)
     else:
-        begun = [events[0] for events in conversations]
-        if len(begun) == 1 and isinstance(begun[0], ConversationStarted):
-            yield from _unlike(given, begun[0])
+        begun = {conv: events[0] for conv, events in conversations.items()}
+        if "pairs" in given.data:
+            yield from _unplanned(given, begun)
+        elif len(begun) == 1:
+            yield from (fault for event in begun.values() for fault in _unlike(given, event))
 
 
-def _unlike(given: Document, begun: ConversationStarted) -> Iterator[Fault]:
+def _many(file: Path) -> bool:
+    """Whether a run's file is an experiment's."""
+    with suppress(OSError, UnicodeDecodeError, SpecError):
+        return is_experiment(file.read_text("utf-8"), file.name)
+    return False
+
+
+def _unplanned(given: Document, begun: dict[str, Event]) -> Iterator[Fault]:
+    """Every conversation that an experiment's file asks for otherwise than it was begun.
+
+    One that the file does not ask for at all was asked for before the file was changed.
+    """
+    try:
+        planned = plan(fill(given, Experiment)).conversations
+    except DuologueError as error:
+        yield Fault(given.where, str(error))
+        return
+    for each in planned:
+        event = begun.get(each.id)
+        if isinstance(event, ConversationStarted) and event.spec != each.spec:
+            yield Fault(given.where, f"{each.id} was begun with another spec than it asks for")
+
+
+def _unlike(given: Document, begun: Event) -> Iterator[Fault]:
     """Every place where a file and the spec on record differ."""
+    if not isinstance(begun, ConversationStarted):
+        return
     try:
         recorded = tomllib.loads(tomli_w.dumps(document(Asked(None, begun.spec))))
     except DuologueError as error:

@@ -39,7 +39,7 @@ class Writer:
         self.run = run
         self.pieces = pieces
         self.waits = 0
-        self.lock = run._locked()  # noqa: SLF001 - writing without a log of one's own
+        self.lock = run.held()
         self.lock.__enter__()
 
     def __call__(self) -> None:

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.text import Text
 
-from duologue.cli.words import executes, one_line, spelled, symbol, visible, wrap
+from duologue.cli.words import executes, one_line, spelled, visible, wrap
+from duologue.core.glyphs import symbol
 from strategies import texts
 
 FAMILY = "👩\u200d👩\u200d👧"

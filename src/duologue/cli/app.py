@@ -26,14 +26,17 @@ from duologue.cli import (
     export,
     listing,
     models,
+    plan,
     replay,
     resume,
     run,
     show,
+    status,
     tail,
     verify,
 )
 from duologue.cli import import_ as importing
+from duologue.cli import open as open_
 from duologue.errors import DuologueError, StoreError
 from duologue.store.library import Library
 
@@ -94,9 +97,11 @@ def common(
 
 for verb, name in (
     (run.run, "run"),
+    (plan.plan, "plan"),
     (listing.list_, "list"),
     (show.show, "show"),
     (tail.tail, "tail"),
+    (status.status, "status"),
     (resume.resume, "resume"),
     (branch.branch, "branch"),
     (replay.replay, "replay"),
@@ -105,6 +110,7 @@ for verb, name in (
     (export.export, "export"),
     (importing.import_, "import"),
     (models.models, "models"),
+    (open_.open_, "open"),
 ):
     app.command(name)(verb)
 

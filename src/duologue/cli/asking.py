@@ -111,7 +111,7 @@ def _named(name: str, folder: Path) -> Asked:
     if name in presets() and not path.is_file():
         return _preset(name)
     if path.exists():
-        return read(_text(path), name)
+        return read(text_of(path), name)
     raise ConfigurationError(
         f"there is no file {name!r} here and no preset of that name; presets: "
         f"{', '.join(presets())}"
@@ -132,7 +132,7 @@ def _preset(name: str) -> Asked:
     return read(file.read_text("utf-8"), file.name)
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
     """A file's text."""
     try:
         return path.read_bytes().decode()  # line ends are the writer's: nothing is translated
@@ -265,7 +265,7 @@ def _words(typed: str, folder: Path) -> str:
         there = False
     if there:
         typer.echo(f"duologue: the words are those in the file {typed}", err=True)
-        return _text(folder / typed).removesuffix("\n").removesuffix("\r")
+        return text_of(folder / typed).removesuffix("\n").removesuffix("\r")
     if _LIKE_A_FILE.fullmatch(typed):
         typer.echo(f"duologue: there is no file {typed} here; it is taken as the words", err=True)
     return typed

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,11 +29,13 @@ class Showing(msgspec.Struct, frozen=True):
         library: where it is kept.
         quiet: print only its id, at the end.
         json: print the log's lines.
+        read: open the reading room beside it, on this conversation.
     """
 
     library: Library
     quiet: bool = False
     json: bool = False
+    read: bool = False
 
 
 Begin = Callable[["Watch"], Coroutine[object, object, "Recorded"]]
@@ -53,17 +56,24 @@ def hold(spec: ConversationSpec, showing: Showing, begin: Begin) -> None:
     import asyncio
 
     from duologue.cli.live import Watcher
+    from duologue.cli.open import Beside
 
     warn(spec)
     fetch_missing(spec)
     held = set[str]()
+    room = Beside(showing.library) if showing.read else None
 
     def watch(item: Record | Delta) -> None:
         if isinstance(item, Record):
             held.add(item.conv)
+            if room is not None:
+                room.open(item.conv)
         watcher(item)
 
-    with Watcher(showing.library, quiet=showing.quiet, json=showing.json) as watcher:
+    with (
+        room or nullcontext(),
+        Watcher(showing.library, quiet=showing.quiet, json=showing.json) as watcher,
+    ):
         try:
             recorded = asyncio.run(begin(watch))
         except KeyboardInterrupt:
@@ -75,6 +85,8 @@ def hold(spec: ConversationSpec, showing: Showing, begin: Begin) -> None:
             _stopped(held, showing.library)
             raise typer.Exit(FAILED) from None
         watcher.finished(recorded)
+        if room is not None:
+            room.stay()
     if recorded.transcript.status is Status.FAILED:
         raise typer.Exit(FAILED)
 

@@ -13,11 +13,22 @@ def resume(
     id_: Id,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the id.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the log's lines.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Of an experiment: try again what failed.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Of an experiment: processes.")] = None,
 ) -> None:
-    """Go on with an interrupted or failed conversation.
+    """Go on with an interrupted or failed conversation, or with an experiment.
 
     It goes on from its last completed message; nothing that was said is asked for again.
     """
+    from duologue.cli.experiment import Chosen, Manner, carry_out, kept
+
+    if (found := kept(ctx.obj, id_)) is not None:
+        run, experiment = found
+        chosen = Chosen(workers=workers, retry_failed=retry_failed)
+        carry_out(run, experiment, chosen.wanted(), Manner(quiet, json))
+        return
     from duologue.api import go_on, unfinished
 
     spec = unfinished(ctx.obj, id_)

@@ -10,10 +10,12 @@ import typer
 
 from duologue.cli.asking import LETTERS, Options, assemble
 from duologue.cli.completing import complete_file, complete_model, complete_policy
+from duologue.cli.experiment import Chosen, begin_named, named, refuse
 from duologue.cli.holding import Showing, hold
 from duologue.errors import ConfigurationError
 
 _SHOWN = 3
+_MANY = "An experiment"
 _PANEL = "Seats (-a, -b, -c … -h)"
 
 
@@ -168,8 +170,69 @@ def run(
     name: Annotated[str | None, typer.Option(help="The run's name.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the id.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the log's lines.")] = False,
+    open_: Annotated[
+        bool, typer.Option("--open", help="Watch it in the browser, too: the reading room.")
+    ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CELL", help="Only this cell; may be repeated.", rich_help_panel=_MANY
+        ),
+    ] = None,
+    max_conversations: Annotated[
+        int | None,
+        typer.Option(min=1, help="Hold so many now, at the most.", rich_help_panel=_MANY),
+    ] = None,
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="Try again what failed.", rich_help_panel=_MANY),
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes; one for each core.", rich_help_panel=_MANY),
+    ] = None,
+    at_once: Annotated[
+        int | None,
+        typer.Option(min=1, help="Conversations at once in each.", rich_help_panel=_MANY),
+    ] = None,
 ) -> None:
-    """Hold a conversation: two small local models, or whatever you say."""
+    """Hold a conversation, or an experiment: two small local models, or whatever you say."""
+    wanted = Chosen(only, max_conversations, workers, at_once, retry_failed=retry_failed)
+    if named(file, Path.cwd()):
+        if open_:
+            raise ConfigurationError(
+                "--open follows a single conversation, and this is an experiment: type 'duologue "
+                "open' in another terminal and choose the run"
+            )
+        refuse(
+            {
+                "opener": opener,
+                "opener-by": opener_by,
+                "first": first,
+                "order": order,
+                "turns": turns,
+                "system": system,
+                "temperature": temperature,
+                "max-tokens": max_tokens,
+                "context": context,
+                "seed": seed,
+                "pure": pure,
+                "ending": ending,
+                "told": told,
+                "sentinel": sentinel,
+                "no-stream": not stream,
+                "dry-run": dry_run,
+                **{f"…-{letter}": seat for letter, seat in seats.items()},
+            }
+        )
+        budget = (budget_tokens, budget_usd, budget_minutes)
+        begin_named(ctx.obj, str(file), wanted, budget, name=name, quiet=quiet, json=json)
+        return
+    if wanted != Chosen():
+        raise ConfigurationError(
+            "--only, --max-conversations, --retry-failed, --workers and --at-once are for an "
+            "experiment, and this is a single conversation"
+        )
     if pure and ending:
         raise ConfigurationError("--pure is --ending pure: leave out one of them")
     options = Options(
@@ -207,6 +270,6 @@ def run(
 
     hold(
         asked.spec,
-        Showing(ctx.obj, quiet=quiet, json=json),
+        Showing(ctx.obj, quiet=quiet, json=json, read=open_),
         lambda watch: begin(asked, ctx.obj, watch=watch),
     )

@@ -26,7 +26,7 @@ def verify(
     json: Annotated[bool, typer.Option("--json", help="Print the proof as JSON.")] = False,
 ) -> None:
     """Check every hash, make every request again, compare digests and experiment.toml."""
-    run = _run(ctx.obj, what)
+    run = located(ctx.obj, what)
     proof = prove(run)
     if json:
         typer.echo(msgspec.json.encode(proof).decode())
@@ -37,7 +37,7 @@ def verify(
         raise RecordError(f"{run.path}: {first.place}: {first.what}")
 
 
-def _run(library: Library, what: str) -> Run:
+def located(library: Library, what: str) -> Run:
     """The run of that name or folder, or the one in which a conversation is."""
     for path in (library.path / what, Path(what)):
         run = Run(path)

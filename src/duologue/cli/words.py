@@ -7,43 +7,23 @@ characters. This module does not know what a message is.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterator
 
 from rich.cells import cell_len
 from rich.text import Text
 
-from duologue.core.message import is_visible
+from duologue.core.glyphs import JOINER, pieces, symbol
 
 SYMBOL = "dim"
 """The style of a symbol that stands for a character."""
 
 TAB = 4
 _SHOWN = 120
-_JOINERS = "\u200c\u200d"
-_JOINER = "\u200d"
-# C0, DEL, C1, the default-ignorable code points (Unicode 16.0), both line separators, surrogates.
-_SUSPECT = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
-    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0"
-    "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
-)
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _WIDE = "\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uff60"
 _CLOSING = "\u3001\u3002\u300d\u300f\uff01\uff09\uff0c\uff0e\uff1a\uff1b\uff1f"
 # A line may break before a word, and before a wide character that closes nothing.
 _PIECE = re.compile(rf"\s+|[{_WIDE}][{_CLOSING}]*|[^\s{_WIDE}]+")
-_FIRST_JOINING_SCRIPT, _LAST_JOINING_SCRIPT = "\u0600", "\u109f"
-_DELETE = 0x7F
-_PICTURES = 0x2400
-
-
-def symbol(char: str) -> str:
-    """A character that cannot be shown, as one that can: ``␛``, else ``<U+202E>``."""
-    code = ord(char)
-    if code < ord(" ") or char == " ":
-        return chr(_PICTURES + code)
-    return "\u2421" if code == _DELETE else f"<U+{code:04X}>"
 
 
 def executes(text: str) -> bool:
@@ -53,14 +33,10 @@ def executes(text: str) -> bool:
 
 def visible(text: str, style: str = "") -> Text:
     """``text`` with symbols for what cannot be seen; line feeds and tabs stay what they are."""
-    shown, done = Text(style=style), 0
-    for match in _SUSPECT.finditer(text):
-        at = match.start()
-        if not _belongs(text, at):
-            shown.append(text[done:at])
-            shown.append(symbol(text[at]), SYMBOL)
-            done = at + 1
-    return shown.append(text[done:])
+    shown = Text(style=style)
+    for piece, unseen in pieces(text):
+        shown.append(symbol(piece) if unseen else piece, SYMBOL if unseen else None)
+    return shown
 
 
 def one_line(text: str, style: str = "") -> Text:
@@ -79,28 +55,6 @@ def spelled(text: str) -> Text:
     if len(text) > _SHOWN:
         shown.append(f" … and {len(text) - _SHOWN:,} more")
     return shown
-
-
-def _belongs(text: str, at: int) -> bool:
-    """Whether a character that is drawn as nothing does its proper work where it stands."""
-    if "\ufe00" <= text[at] <= "\ufe0f":
-        return at > 0 and is_visible(text[at - 1])
-    if text[at] not in _JOINERS or not 0 < at < len(text) - 1:
-        return False
-    before, after = text[at - 1], text[at + 1]
-    if text[at] == _JOINER and _pictures(after):
-        return _pictures(before) or before == "\ufe0f"
-    return _joins(before) and _joins(after)
-
-
-def _pictures(char: str) -> bool:
-    """Whether a character is a picture, or the skin tone of one."""
-    return unicodedata.category(char) in {"So", "Sk"} and ord(char) > _PICTURES
-
-
-def _joins(char: str) -> bool:
-    """Whether a character is of a script whose spelling needs joiners (Arabic to Myanmar)."""
-    return _FIRST_JOINING_SCRIPT <= char <= _LAST_JOINING_SCRIPT and is_visible(char)
 
 
 def wrap(text: Text, width: int, hang: int = 0) -> list[Text]:
@@ -153,4 +107,4 @@ def _clusters(piece: str) -> Iterator[tuple[int, int]]:
 def _splits(piece: str, at: int) -> bool:
     """Whether a word may be cut before the character at ``at``."""
     tone = "\U0001f3fb" <= piece[at] <= "\U0001f3ff"
-    return piece[at - 1] != _JOINER and not tone and cell_len(piece[at]) > 0
+    return piece[at - 1] != JOINER and not tone and cell_len(piece[at]) > 0

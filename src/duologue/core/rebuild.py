@@ -5,7 +5,7 @@ reader is shown as "what this participant saw". It does not know what was really
 digest in the log can tell.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 from msgspec.structs import replace
@@ -56,15 +56,26 @@ def governing(started: ConversationStarted, turn: int) -> tuple[ConversationStar
     return started, generation
 
 
-def rebuild(events: Iterable[Event]) -> Iterator[Rebuilt]:
+def _every(_: TurnStarted) -> bool:
+    """Each request."""
+    return True
+
+
+def rebuild(
+    events: Iterable[Event], wanted: Callable[[TurnStarted], bool] = _every
+) -> Iterator[Rebuilt]:
     """Every request of a conversation, in order, repeated starts included.
+
+    Args:
+        events: the conversation's facts, from the first.
+        wanted: which requests to make again: of a long conversation each is long.
 
     Raises:
         RecordError: the events cannot follow one another.
     """
     state = State()
     for index, event in enumerate(events):
-        if isinstance(event, TurnStarted) and event.request:
+        if isinstance(event, TurnStarted) and event.request and wanted(event):
             yield _again(state, index, event)
         state = apply(state, event)
 

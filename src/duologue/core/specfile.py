@@ -87,7 +87,7 @@ def document(asked: Asked) -> dict[str, Any]:
     """
     values: dict[str, Any] = {} if asked.name is None else {"name": asked.name}
     values |= msgspec.to_builtins(asked.spec)
-    for path in _nulls(values, ()):
+    for path in nulls(values, ()):
         raise ConfigurationError(
             f"{spelt(path)} is null, which TOML cannot hold: leave the key out of the spec"
         )
@@ -125,13 +125,13 @@ def _spec(file: _File, document: Document) -> ConversationSpec:
     return spec
 
 
-def _nulls(value: object, path: Path) -> Iterator[Path]:
+def nulls(value: object, path: Path) -> Iterator[Path]:
     """Where in plain values a null stands."""
     if value is None:
         yield path
     elif isinstance(value, dict):
         for key, inside in value.items():
-            yield from _nulls(inside, (*path, key))
+            yield from nulls(inside, (*path, key))
     elif isinstance(value, list | tuple):
         for index, inside in enumerate(value):
-            yield from _nulls(inside, (*path, index))
+            yield from nulls(inside, (*path, index))

@@ -67,18 +67,20 @@ class _Walk(msgspec.Struct, frozen=True):
         """The faults of a value that may be one of several kinds."""
         members = _members(kind)
         structs = [member for member in members if isinstance(member, inspect.StructType)]
-        fitting = structs if structs and isinstance(value, dict) else members
-        if len(fitting) == 1:
-            yield from self.faults(value, fitting[0], path)
-        elif fitting is structs:
+        if structs and isinstance(value, dict):
             yield from self.tagged(value, structs, path)
-        elif not any(_fits(value, member) for member in members):
+        elif fitting := members if len(members) == 1 else _fitting(value, members):
+            yield from self.faults(value, fitting[0], path)
+        else:
             yield _mismatch(value, kind, path)
 
     def tagged(
         self, value: dict[str, Any], structs: list[inspect.StructType], path: Path
     ) -> Iterator[Fault]:
-        """The faults of a table whose tag says which struct it is."""
+        """The faults of a table whose tag says which struct it is, if there are several."""
+        if len(structs) == 1:
+            yield from self.struct(value, structs[0], path)
+            return
         tag = str(structs[0].tag_field)
         tags = inspect.LiteralType(tuple(struct.tag for struct in structs))
         if tag not in value:
@@ -148,8 +150,15 @@ def _members(kind: inspect.UnionType) -> list[inspect.Type]:
     return [_bare(member) for member in kind.types if not isinstance(member, inspect.NoneType)]
 
 
+def _fitting(value: object, kinds: list[inspect.Type]) -> list[inspect.Type]:
+    """The kinds that a value is of; msgspec's unions leave one at the most."""
+    return [kind for kind in kinds if _fits(value, kind)]
+
+
 def _choices(kind: inspect.Type) -> tuple[Any, ...]:
     """The values of a type that has a closed list of them, else nothing."""
+    if isinstance(kind, inspect.UnionType):
+        return tuple(choice for member in _members(kind) for choice in _choices(member))
     if isinstance(kind, inspect.EnumType):
         return tuple(member.value for member in kind.cls)
     return kind.values if isinstance(kind, inspect.LiteralType) else ()

@@ -1,14 +1,16 @@
 """How many requests may be under way at once: learnt from how the provider answers.
 
 One ``Pace`` for each (provider, address, key, model), shared by every conversation of an event
-loop. It begins slowly, doubles with each clean round, halves once for each episode of refusals,
-and from then on grows by one. When the provider says how long to wait, everybody waits. It knows
-no wire format; keys reach it as fingerprints only.
+loop; where several processes ask the same model, each has its part of it. It begins slowly, doubles
+with each clean round, halves once for each episode of refusals, and from then on grows by one. When
+the provider says how long to wait, everybody waits. It knows no wire format; keys reach it as
+fingerprints only.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from hashlib import blake2b
 from weakref import WeakKeyDictionary
 
@@ -47,6 +49,7 @@ class Pace:
         most: int = MOST,
         wait: Wait = asyncio.sleep,
         now: Callable[[], float] | None = None,
+        told: Callable[[float], None] | None = None,
     ) -> None:
         """Begin slowly.
 
@@ -55,6 +58,7 @@ class Pace:
             most: how many at the most, ever.
             wait: lets seconds pass.
             now: seconds on a clock that only goes forward; by default the event loop's.
+            told: is called with how long the provider said to wait, when it says so.
         """
         self.window = first
         self._most = most
@@ -65,6 +69,8 @@ class Pace:
         self._clean = 0
         self._filled = False
         self._under_way = 0
+        self._told = told
+        self.waiting = 0
         self._held_until = float("-inf")
         self._room = asyncio.Event()
         self._queue = asyncio.Lock()  # whoever holds it is the first of the queue
@@ -72,8 +78,12 @@ class Pace:
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[Ticket, None]:
         """Wait for one's turn, and give it back at the end, however it ends."""
-        async with self._queue:
-            await self._admitted()
+        self.waiting += 1
+        try:
+            async with self._queue:
+                await self._admitted()
+        finally:
+            self.waiting -= 1
         ticket = Ticket(self.window, self._episode)
         try:
             yield ticket
@@ -107,10 +117,21 @@ class Pace:
             self._room.set()
         self._clean, self._filled = 0, False
 
+    @property
+    def crowded(self) -> bool:
+        """Whether so many wait already that one more would only wait longer."""
+        return self.waiting >= max(1, self.window // 4)
+
+    def hold(self, seconds: float) -> None:
+        """Nobody asks for so many seconds from now on."""
+        self._held_until = max(self._held_until, self._now() + seconds)
+
     def went_wrong(self, ticket: Ticket, error: ProviderError) -> None:
         """A request failed; too many halve the pace, once for all that were sent before the cut."""
         if error.wait_s is not None:
-            self._held_until = max(self._held_until, self._now() + error.wait_s)
+            self.hold(error.wait_s)
+            if self._told is not None:
+                self._told(error.wait_s)
         if isinstance(error, RateLimitError | OverloadError) and ticket.episode == self._episode:
             self.window = max(1, self.window // 2)
             self._threshold = self.window
@@ -118,17 +139,47 @@ class Pace:
             self._clean, self._filled = 0, False
 
 
+Whom = tuple[str, ...]
+"""What a pace is for: provider, address, the key's fingerprint, model."""
+
+
 class Paces:
     """Every pace of one event loop, by whom it is for."""
 
     def __init__(self) -> None:
-        self._paces: dict[tuple[str, str, str, str], Pace] = {}
+        self._paces: dict[Whom, Pace] = {}
+        self._processes = 1
+        self._told: Callable[[Whom, float], None] | None = None
+
+    def share(self, processes: int, told: Callable[[Whom, float], None]) -> None:
+        """Share every model with other processes; call it before anybody is asked.
+
+        Args:
+            processes: how many there are, this one counted; each has its part of the pace.
+            told: is called when a provider says to wait, so that the others can be told.
+        """
+        self._processes, self._told = processes, told
 
     def of(self, seat: Seat, key: str | None) -> Pace:
         """The pace that all requests to this seat's model with this key share."""
         address = str(seat.settings.get("base_url", ""))
-        name = (seat.provider, address, fingerprint(key), seat.model)
-        return self._paces.setdefault(name, Pace())
+        return self._pace((seat.provider, address, fingerprint(key), seat.model))
+
+    def hold(self, whom: Whom, seconds: float) -> None:
+        """Nobody here asks that model for so many seconds: another process was told so."""
+        self._pace(whom).hold(seconds)
+
+    def crowded(self) -> bool:
+        """Whether there are paces, and whoever is to be asked next would wait at each of them."""
+        return bool(self._paces) and all(pace.crowded for pace in self._paces.values())
+
+    def _pace(self, whom: Whom) -> Pace:
+        """The pace of a model, made when it is first wanted."""
+        if whom not in self._paces:
+            part = max(1, FIRST // self._processes), max(1, MOST // self._processes)
+            told = None if self._told is None else partial(self._told, whom)
+            self._paces[whom] = Pace(first=part[0], most=part[1], told=told)
+        return self._paces[whom]
 
 
 _HERE: WeakKeyDictionary[asyncio.AbstractEventLoop, Paces] = WeakKeyDictionary()

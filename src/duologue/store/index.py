@@ -19,20 +19,39 @@ from duologue.core.state import Entry, State, apply
 from duologue.core.transcript import Status, status
 from duologue.errors import RecordError
 from duologue.store.run import INDEX_FILE, Run
-from duologue.store.segment import Line, read
+from duologue.store.segment import Line, whose
 
 _T = TypeVar("_T")
-_VERSION = 2
+_VERSION = 3
+_MOST_TURNS = 1 << 24
 _TAIL_BYTES = 64
 _SCHEMA = """
 CREATE TABLE segment (name TEXT PRIMARY KEY, size INTEGER NOT NULL, tail BLOB NOT NULL);
 CREATE TABLE conversation (
     id TEXT PRIMARY KEY, names TEXT NOT NULL, models TEXT NOT NULL, messages INTEGER NOT NULL,
     began TEXT NOT NULL, last TEXT NOT NULL, status TEXT NOT NULL, reason TEXT,
-    tokens INTEGER NOT NULL, parent TEXT, parent_turn INTEGER, source TEXT, problem TEXT
+    tokens INTEGER NOT NULL, parent TEXT, parent_turn INTEGER, source TEXT, problem TEXT,
+    number INTEGER NOT NULL
 );
 CREATE VIRTUAL TABLE said USING fts5 (conversation UNINDEXED, turn UNINDEXED, author, text);
 """
+
+
+_COLUMNS = (
+    "id",
+    "names",
+    "models",
+    "messages",
+    "began",
+    "last",
+    "status",
+    "reason",
+    "tokens",
+    "parent",
+    "parent_turn",
+    "source",
+    "problem",
+)
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -93,7 +112,7 @@ def listing(run: Run) -> list[Listed]:
     Raises:
         StoreError: the log cannot be read.
     """
-    statement = "SELECT * FROM conversation ORDER BY began, id"
+    statement = f"SELECT {', '.join(_COLUMNS)} FROM conversation ORDER BY began, id"  # noqa: S608
     return _ask(run, lambda db: [_listed(run, row) for row in db.execute(statement)])
 
 
@@ -200,8 +219,8 @@ def _catch_up(db: sqlite3.Connection, run: Run) -> None:
             db.execute(f"DELETE FROM {table}")  # noqa: S608 - the names stand above
         known = {}
     touched, ends = _touched(run, known)
-    for conv, lines in _grouped(run, touched).items():
-        _enter(db, conv, lines)
+    for conv, places in _places(run, touched).items():
+        _enter(db, conv, list(run.lines_at(places)))
     ended = [(name, end, _tail(run.path / name, end)) for name, end in ends.items()]
     db.executemany("INSERT OR REPLACE INTO segment VALUES (?, ?, ?)", ended)
 
@@ -222,20 +241,23 @@ def _touched(run: Run, known: dict[str, int]) -> tuple[set[str], dict[str, int]]
     touched: set[str] = set()
     ends = dict(known)
     for segment in run.segments():
-        for line in read(segment, known.get(segment.name, 0)):
-            ends[segment.name] = line.end
-            touched.add(line.conv)
+        for conv, offset, size in whose(segment, known.get(segment.name, 0)):
+            ends[segment.name] = offset + size + 1
+            touched.add(conv)
     return touched - {""}, ends
 
 
-def _grouped(run: Run, touched: set[str]) -> dict[str, list[Line]]:
-    """All lines of the touched conversations, as they stand in the log."""
-    grouped: dict[str, list[Line]] = {conv: [] for conv in touched}
+def _places(run: Run, touched: set[str]) -> dict[str, list[tuple[str, int, int]]]:
+    """Where all lines of the touched conversations stand; they are read one after the other.
+
+    So that a run of very many is not held in memory at once.
+    """
+    places: dict[str, list[tuple[str, int, int]]] = {conv: [] for conv in touched}
     for segment in run.segments() if touched else ():
-        for line in read(segment):
-            if line.conv in grouped:
-                grouped[line.conv].append(line)
-    return grouped
+        for conv, offset, size in whose(segment):
+            if conv in places:
+                places[conv].append((segment.name, offset, size))
+    return places
 
 
 def _enter(db: sqlite3.Connection, conv: str, lines: list[Line]) -> None:
@@ -244,13 +266,26 @@ def _enter(db: sqlite3.Connection, conv: str, lines: list[Line]) -> None:
     records = sorted(found, key=lambda record: record.seq)
     damage = next((line.problem for line in lines if line.record is None), None)
     state, break_off = _as_far(records)
-    db.execute("DELETE FROM said WHERE conversation = ?", (conv,))
+    number = _number(db, conv)
+    first = number * _MOST_TURNS  # a search finds text; only by its row a text is found again
+    db.execute("DELETE FROM said WHERE rowid BETWEEN ? AND ?", (first, first + _MOST_TURNS - 1))
     db.executemany(
-        "INSERT INTO said VALUES (?, ?, ?, ?)",
-        [(conv, item.turn, item.message.author, item.message.text) for item in state.entries],
+        "INSERT INTO said (rowid, conversation, turn, author, text) VALUES (?, ?, ?, ?, ?)",
+        [
+            (first + item.turn, conv, item.turn, item.message.author, item.message.text)
+            for item in state.entries
+        ],
     )
-    row = (conv, *_row(state, records), damage or break_off)
+    row = (conv, *_row(state, records), damage or break_off, number)
     db.execute(f"INSERT OR REPLACE INTO conversation VALUES ({','.join('?' * len(row))})", row)  # noqa: S608
+
+
+def _number(db: sqlite3.Connection, conv: str) -> int:
+    """The number of a conversation's rows: its own if it has one, else the next."""
+    own = db.execute("SELECT number FROM conversation WHERE id = ?", (conv,)).fetchone()
+    if own is None:
+        own = db.execute("SELECT coalesce(max(rowid), 0) + 1 FROM conversation").fetchone()
+    return int(own[0])
 
 
 def _as_far(records: Iterable[Record]) -> tuple[State, str | None]:
@@ -291,8 +326,7 @@ def _generated(entry: Entry) -> int:
 
 def _listed(run: Run, row: tuple[object, ...]) -> Listed:
     """A row of the table as a value."""
-    columns = ("id", "names", "models", "messages", "began", "last", "status", "reason", "tokens")
-    fields = dict(zip((*columns, "parent", "parent_turn", "source", "problem"), row, strict=True))
+    fields = dict(zip(_COLUMNS, row, strict=True))
     fields |= {"run": run.name}
     fields |= {name: json.loads(str(fields[name])) for name in ("names", "models")}
     return msgspec.convert(fields, Listed)

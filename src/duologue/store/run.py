@@ -1,15 +1,18 @@
 """A run: one folder that holds the record of one execution.
 
 ``experiment.toml`` says what was asked for, ``log-*.jsonl`` what happened, ``index.sqlite`` is a
-cache. One process at a time writes; any number read. While one writes, ``run.spare`` keeps room for
-the message in hand. This module does not know models.
+cache. One process at a time writes, or one with its workers, each to a segment of its own; any
+number read. While one writes, ``run.spare`` keeps room for the message in hand. This module does
+not know models.
 """
 
 import fcntl
+import itertools
 import json
 import os
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
@@ -18,18 +21,23 @@ from typing import Any
 import tomli_w
 
 from duologue.core.event import Event, Record, TurnStarted
-from duologue.errors import BusyError, FullError, RecordError, StoreError
+from duologue.errors import BusyError, FullError, LeavingError, RecordError, StoreError
 from duologue.store.chain import Head, intact
 from duologue.store.disk import make, sync
-from duologue.store.segment import Clock, Line, Segment, now, read
+from duologue.store.live import Live, live_path
+from duologue.store.segment import Clock, Line, Segment, now, read, read_at
 from duologue.store.spare import SPARE_BYTES, Spare
 
 SPEC_FILE = "experiment.toml"
 INDEX_FILE = "index.sqlite"
 _LOCK_FILE = "run.lock"
 _SPARE_FILE = "run.spare"
+_LOCK_BYTES = 1 << 16
 _TRIES = 5
 _TRY_SECONDS = 0.005
+
+Places = Sequence[tuple[str, int, int]]
+"""Lines by their segment's name, offset and size without the newline."""
 
 
 class Run:
@@ -88,14 +96,20 @@ class Run:
         """
         return [record for _, record in self._lines(conv)]
 
-    def sound(self, conv: str) -> list[Record]:
+    def sound(self, conv: str, places: Places | None = None) -> list[Record]:
         """The records of one conversation, in order, if every byte of them is as it was written.
+
+        Args:
+            conv: whose.
+            places: segment, offset and size of each of its lines, where they are known; without
+                them the whole log is searched.
 
         Raises:
             RecordError: one is missing, twice there, cannot be read, or was edited.
         """
         head, records = Head(), list[Record]()
-        for line, record in self._lines(conv):
+        lines = self._lines(conv) if places is None else self._placed(conv, places)
+        for line, record in lines:
             records.append(record)
             if not intact(line.data, record, head):
                 raise RecordError(
@@ -114,9 +128,25 @@ class Run:
                     place = f"{segment.name}, line {line.number}"
                     raise RecordError(f"{conv} is damaged at {place}: {line.problem}")
                 found.append((line, line.record))
-        found.sort(key=lambda pair: pair[1].seq)
-        _refuse_gaps(conv, [record for _, record in found])
-        return found
+        return _ordered(conv, found)
+
+    def _placed(self, conv: str, places: Places) -> list[tuple[Line, Record]]:
+        """The lines at these places and what they hold, in order."""
+        found: list[tuple[Line, Record]] = []
+        for line in self.lines_at(places):
+            if line.record is None or line.conv != conv:
+                why = line.problem or f"the line is of {line.conv}"
+                raise RecordError(f"{conv} is damaged at byte {line.offset} of its segment: {why}")
+            found.append((line, line.record))
+        return _ordered(conv, found)
+
+    def lines_at(self, places: Places) -> Iterator[Line]:
+        """The lines at these places, segment by segment."""
+        by_segment: dict[str, list[tuple[int, int]]] = {}
+        for name, offset, size in places:
+            by_segment.setdefault(name, []).append((offset, size))
+        for name, where in by_segment.items():
+            yield from read_at(self.path / name, where)
 
     def events(self, conv: str) -> list[Event]:
         """The facts of one conversation, in order.
@@ -134,22 +164,49 @@ class Run:
             BusyError: another process is writing to the run.
             StoreError: the log cannot be opened, or was not synced at the end.
         """
-        with self._locked():
-            log = Log(self, Segment(self.path / "log-1.jsonl", clock))
-            refused = False
-            try:
-                yield log
-            except StoreError:
-                refused = True
-                raise
-            finally:
-                # A refusal may hold a message's words: no second one may hide it.
-                with suppress(StoreError) if refused else nullcontext():
-                    log.close()
+        with self.held(), self.appending(1, clock) as log:
+            yield log
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Hold the run's lock; the system lets go of it even when the process is killed."""
+    def appending(self, number: int, clock: Clock = now) -> Iterator["Log"]:
+        """One segment, open for appending; the run's lock is held by the caller, or for it.
+
+        Args:
+            number: the segment's; no other process appends to it.
+            clock: what stamps the records.
+
+        Raises:
+            StoreError: the segment cannot be opened, or was not synced at the end.
+        """
+        log = Log(self, Segment(self.segment(number), clock), _spare(number))
+        refused = False
+        try:
+            yield log
+        except StoreError:
+            refused = True
+            raise
+        finally:
+            # A refusal may hold a message's words: no second one may hide it.
+            with suppress(StoreError) if refused else nullcontext():
+                log.close()
+
+    def segment(self, number: int) -> Path:
+        """The file of a segment."""
+        return self.path / f"log-{number}.jsonl"
+
+    @contextmanager
+    def held(self) -> Iterator[int]:
+        """Hold the run's lock; the system lets go of it even when the process is killed.
+
+        Yields:
+            int: the lock's file descriptor. A process that inherits it holds the lock, too: it is
+            free when the last of them has gone.
+
+        Raises:
+            LeavingError: whoever held the run has gone, and its workers finish their turns.
+            BusyError: another process is writing to the run.
+            StoreError: the lock cannot be taken.
+        """
         path = self.path / _LOCK_FILE
         try:
             lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -157,14 +214,56 @@ class Run:
             raise _unlocked(path, error) from error
         try:
             try:
-                _seize(lock)
+                _seize(lock, self.lengths())
             except BlockingIOError as error:
-                raise BusyError(_busy(self.name, lock)) from error
+                raise _busy(self.name, lock) from error
             except OSError as error:
                 raise _unlocked(path, error) from error
-            yield
+            yield lock
         finally:
             os.close(lock)
+
+    def mended(self, count: int) -> tuple[list[int], list[str]]:
+        """Numbers of segments that can be appended to, and what is wrong with those that cannot.
+
+        Every segment's torn tail is set aside, and all that is whole is synced: what goes on in
+        another segment must not outlast what it goes on from. A segment whose last line is damaged
+        is left as it is, for its readers, and another one is used. The caller holds the lock.
+
+        Args:
+            count: how many are wanted; new ones count on from those that are there.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+        numbers, wrong = list[int](), list[str]()
+        there = [path for path in self.segments() if _number(path)]
+        for path in there:
+            try:
+                Segment(path).close()
+                sync(path)
+                numbers.append(_number(path))
+            except RecordError as error:
+                wrong.append(str(error))
+            except OSError as error:
+                raise StoreError(f"{path} cannot be synced: {error.strerror}") from error
+        following = itertools.count(1 + max(map(_number, there), default=0))
+        numbers += itertools.islice(following, max(0, count - len(numbers)))
+        return numbers[:count], wrong
+
+    def lengths(self) -> dict[str, int]:
+        """How long each segment is, in bytes, by its name."""
+        return {segment.name: segment.stat().st_size for segment in self.segments()}
+
+    def mark(self) -> dict[str, int] | None:
+        """How long each segment was when whoever writes the run now began; None if nobody does."""
+        if not self.busy():
+            return None
+        try:
+            holder = json.loads((self.path / _LOCK_FILE).read_bytes())
+            return {str(name): int(size) for name, size in holder["began_at"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
 
     def busy(self) -> bool:
         """Whether a process is writing to the run now."""
@@ -194,11 +293,12 @@ def _write_whole(path: Path, data: bytes) -> None:
         raise
 
 
-def _seize(lock: int) -> None:
-    """Take the lock and write down who has it."""
+def _seize(lock: int, lengths: dict[str, int]) -> None:
+    """Take the lock and write down who has it, and how long the log was then."""
     _try_to_lock(lock, _TRIES)
+    holder = {"pid": os.getpid(), "since": _minute(), "began_at": lengths}
     os.ftruncate(lock, 0)
-    os.pwrite(lock, json.dumps({"pid": os.getpid(), "since": _minute()}).encode(), 0)
+    os.pwrite(lock, json.dumps(holder).encode(), 0)
 
 
 def _try_to_lock(lock: int, tries: int) -> None:
@@ -225,14 +325,50 @@ def _minute() -> str:
     return datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
 
 
-def _busy(name: str, lock: int) -> str:
+def _busy(name: str, lock: int) -> BusyError:
     """Who holds a run, as far as the lock file tells."""
     try:
-        holder = json.loads(os.pread(lock, 4096, 0))
-        who = f"process {holder['pid']}, since {holder['since']}"
+        holder = json.loads(os.pread(lock, _LOCK_BYTES, 0))
+        pid, who = int(holder["pid"]), f"process {holder['pid']}, since {holder['since']}"
     except (ValueError, KeyError, TypeError):
-        who = "another process"
-    return f"the run {name!r} is being written by {who}: wait for it, or stop it, then try again"
+        pid, who = None, "another process"
+    if pid is not None and not _alive(pid):
+        return LeavingError(
+            f"the run {name!r} was being written by {who}, which is gone; its workers finish their "
+            "turns: try again in a moment"
+        )
+    return BusyError(
+        f"the run {name!r} is being written by {who}: wait for it, or stop it, then try again"
+    )
+
+
+def _alive(pid: int) -> bool:
+    """Whether there is a process of that number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _number(segment: Path) -> int:
+    """The number of a segment."""
+    found = re.fullmatch(r"log-(\d+)\.jsonl", segment.name)
+    return int(found[1]) if found else 0
+
+
+def _spare(number: int) -> str:
+    """The file that keeps room for a segment's writer."""
+    return _SPARE_FILE if number == 1 else f"run-{number}.spare"
+
+
+def _ordered(conv: str, found: list[tuple[Line, Record]]) -> list[tuple[Line, Record]]:
+    """Lines in the order of their records' numbers, which must count up from 0."""
+    found.sort(key=lambda pair: pair[1].seq)
+    _refuse_gaps(conv, [record for _, record in found])
+    return found
 
 
 def _refuse_gaps(conv: str, records: list[Record]) -> None:
@@ -247,20 +383,24 @@ def _refuse_gaps(conv: str, records: list[Record]) -> None:
 class Log:
     """The log of a run, for the one process that writes it."""
 
-    def __init__(self, run: Run, segment: Segment) -> None:
-        """Append to ``segment`` of ``run``."""
+    def __init__(self, run: Run, segment: Segment, spare: str = _SPARE_FILE) -> None:
+        """Append to ``segment`` of ``run``; keep room in the file ``spare``."""
         self._run = run
         self._segment = segment
-        self._spare = Spare(run.path / _SPARE_FILE)
+        self._spare = Spare(run.path / spare)
         self._heads: dict[str, Head] = {}
 
-    def take_up(self, conv: str) -> list[Event]:
+    def take_up(self, conv: str, places: Places | None = None) -> list[Event]:
         """The facts of a conversation that is to go on; the chain continues from them.
+
+        Args:
+            conv: which.
+            places: where its lines stand, as for ``Run.sound``.
 
         Raises:
             RecordError: they are not whole, or not as they were written.
         """
-        records = self._run.sound(conv)
+        records = self._run.sound(conv, places)
         if records:
             self._heads[conv] = Head(len(records), records[-1].h)
         return [record.event for record in records]
@@ -296,6 +436,10 @@ class Log:
                 f"sure of recording another message ({SPARE_BYTES >> 20} MiB), so none was asked "
                 "for. Everything recorded before is safe; make room, then resume"
             ) from error
+
+    def live(self, conv: str) -> Live:
+        """Where the live text of a conversation is offered to readers."""
+        return Live(live_path(self._run.path, conv))
 
     def close(self) -> None:
         """Sync and let go of the segment, and of the room that was kept."""

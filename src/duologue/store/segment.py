@@ -7,7 +7,7 @@ This module does not know what the events mean.
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -78,6 +78,42 @@ def read(path: Path, start: int = 0, end: int | None = None) -> Iterator[Line]:
                     return
                 yield _line(number, offset, raw[:-1])
                 offset += len(raw)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def whose(path: Path, start: int = 0) -> Iterator[tuple[str, int, int]]:
+    """Of every whole line from an offset on: whose it says it is, its offset and its size.
+
+    Nothing else of it is read. A size does not count the newline.
+
+    Raises:
+        StoreError: the file cannot be read.
+    """
+    offset = start
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            for raw in file:
+                if not raw.endswith(b"\n"):
+                    return
+                yield named(raw), offset, len(raw) - 1
+                offset += len(raw)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def read_at(path: Path, places: Iterable[tuple[int, int]]) -> Iterator[Line]:
+    """The lines at these offsets, so long without their newlines; their numbers are not known: 0.
+
+    Raises:
+        StoreError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            for offset, size in places:
+                file.seek(offset)
+                yield _line(0, offset, file.read(size))
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}") from error
 

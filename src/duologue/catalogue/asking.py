@@ -1,0 +1,401 @@
+"""Questions to the catalogue: a part of the list, what was said where, what a run comes to.
+
+Newest first, a part at a time, from a key on: no answer depends on how many there are. A search
+looks at conversations one after another and stops after so many, saying how far it came. This
+module writes nothing.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from duologue.catalogue.shape import COLUMNS, LAST_KEY, TURN_BITS, Shelved, first_row, shelved
+from duologue.core.ids import plain
+from duologue.endings.codebook import EndState
+
+PART = 50
+_PROBES = 1_000
+_FEW = 5_000
+_RARE = 2_000
+_ONLY_WHO = "1 AND s.who = ?"
+_COLUMNS = ", ".join(f"c.{name}" for name in COLUMNS)
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What is looked for; whatever is not given does not matter.
+
+    Attributes:
+        words: all of them stand in one message.
+        who: a participant's or a model's whole name; its case does not matter.
+        pair: who spoke with whom.
+        policy: how it could end.
+        run: the run's name.
+        state: where it stands at its end.
+        since: a day, ``2026-01-31``, or a time: it began then or later.
+        until: a day or a time: it began then or earlier.
+        least: so many messages at the least.
+        most: so many messages at the most.
+    """
+
+    words: str = ""
+    who: str = ""
+    pair: str = ""
+    policy: str = ""
+    run: str = ""
+    state: EndState | None = None
+    since: str = ""
+    until: str = ""
+    least: int | None = None
+    most: int | None = None
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """A message in which the words stand.
+
+    Attributes:
+        turn: its number.
+        author: who said it.
+        snippet: the words around; the found ones stand between U+E000 and U+E001.
+    """
+
+    turn: int
+    author: str
+    snippet: str
+
+
+class Book(msgspec.Struct, frozen=True):
+    """A conversation of a list.
+
+    Attributes:
+        conversation: what the list shows of it.
+        hit: the last of its messages in which the words stand.
+    """
+
+    conversation: Shelved
+    hit: Hit | None = None
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A part of a list.
+
+    Attributes:
+        books: newest first.
+        older: the key before which the next part begins; None at the end.
+        total: how many there are in all; None where words are searched for.
+        looked: whether the search stopped early, having looked at as many as it may.
+    """
+
+    books: tuple[Book, ...]
+    older: int | None
+    total: int | None
+    looked: bool = False
+
+
+def part(db: sqlite3.Connection, wanted: Wanted, before: int | None = None) -> Part:
+    """The newest that are wanted, of those with a key less than ``before``."""
+    query = match(wanted.words)
+    if query:
+        return _searched(db, wanted, query, _reach(db, wanted, before))
+    joined, where, values = _conditions(wanted)
+    key = LAST_KEY if before is None else before
+    first = "s" if wanted.who else "c"
+    narrow = f"WHERE {where} AND {first}.key < ? ORDER BY {first}.key DESC LIMIT ?"
+    statement = f"SELECT {_COLUMNS} FROM {joined} {narrow}"  # noqa: S608 - values are bound
+    found = [shelved(row) for row in db.execute(statement, (*values, key, PART + 1))]
+    counted = "seated AS s" if where == _ONLY_WHO else joined
+    (total,) = db.execute(f"SELECT count(*) FROM {counted} WHERE {where}", values).fetchone()  # noqa: S608
+    older = found[PART - 1].key if len(found) > PART else None
+    return Part(tuple(map(Book, found[:PART])), older, total)
+
+
+def match(words: str) -> str:
+    """Words as a query that only has words; empty for none.
+
+    What SQLite cannot take in a query stands in no word either: NUL, half characters.
+    """
+    taken = words.encode(errors="ignore").decode().replace("\0", " ")
+    return " ".join('"{}"'.format(word.replace('"', '""')) for word in taken.split()[:32])
+
+
+def _conditions(wanted: Wanted, *, times: bool = True) -> tuple[str, str, list[Any]]:
+    """Tables, conditions and values of everything but words."""
+    joined = "conversation AS c"
+    tests: list[tuple[str, Any]] = []
+    if wanted.who:
+        joined = "seated AS s CROSS JOIN conversation AS c ON c.key = s.key"
+        tests.append(("s.who = ?", wanted.who.casefold()))
+    plain = {"pair": wanted.pair, "policy": wanted.policy, "run": wanted.run}
+    tests += [(f"c.{name} = ?", value) for name, value in plain.items() if value]
+    if wanted.state is not None:
+        tests.append(("c.end_state = ?", wanted.state.value))
+    if wanted.least is not None:
+        tests.append(("c.turns >= ?", wanted.least))
+    if wanted.most is not None:
+        tests.append(("c.turns <= ?", wanted.most))
+    if times and wanted.since:
+        tests.append(("c.began >= ?", wanted.since))
+    if times and wanted.until:
+        # A day or a minute is meant as a whole: everything that begins with it is before this.
+        tests.append(("c.began < ?", wanted.until + "~"))
+    values = [
+        value.encode(errors="ignore").decode() if isinstance(value, str) else value
+        for _, value in tests
+    ]
+    return joined, " AND ".join(("1", *(test for test, _ in tests))), values
+
+
+def _reach(db: sqlite3.Connection, wanted: Wanted, before: int | None) -> tuple[int, int]:
+    """The keys between which all that is wanted lies: from the first on, before the second."""
+    joined, where, values = _conditions(wanted)
+    if where == "1":
+        return 1, LAST_KEY if before is None else before
+    statement = f"SELECT min(c.key), max(c.key) FROM {joined} WHERE {where}"  # noqa: S608
+    low, high = db.execute(statement, values).fetchone()
+    end = 0 if high is None else high + 1
+    return low or 1, end if before is None else min(before, end)
+
+
+def _searched(db: sqlite3.Connection, wanted: Wanted, query: str, reach: tuple[int, int]) -> Part:
+    """A part of what is wanted and holds the words.
+
+    Where few messages hold the words, these are looked at; else, where few conversations are
+    wanted, each of them is looked into; else those that hold the words, one after another.
+    """
+    joined, where, values = _conditions(wanted)
+    _, high = reach
+    looked_at = _candidates(db, (joined, where, values), query, reach)
+    fits = f"SELECT {_COLUMNS} FROM {joined} WHERE {where} AND c.key = ?"  # noqa: S608
+    books, last = list[Book](), high
+    count = 0
+    for key, hit in islice(looked_at, _PROBES):
+        count, last = count + 1, key
+        if hit is None or not (row := db.execute(fits, (*values, key)).fetchone()):
+            continue
+        books.append(Book(shelved(row), _hit(db, query, hit)))
+        if len(books) == PART:
+            return Part(tuple(books), key, None)
+    stopped = count == _PROBES
+    return Part(tuple(books), last if stopped else None, None, looked=stopped)
+
+
+def _candidates(
+    db: sqlite3.Connection,
+    conditions: tuple[str, str, list[Any]],
+    query: str,
+    reach: tuple[int, int],
+) -> Iterator[tuple[int, int | None]]:
+    """Conversations that may be wanted, newest first, with a row that holds the words if known."""
+    low, high = reach
+    rows = _last_hits(db, query, reach, _RARE)
+    if len(rows) < _RARE:
+        last = {row >> TURN_BITS: row for row in reversed(rows)}
+        yield from sorted(last.items(), reverse=True)
+        return
+    joined, where, values = conditions
+    narrow = f"FROM {joined} WHERE {where} AND c.key >= ? AND c.key < ? ORDER BY c.key DESC LIMIT ?"
+    bound = (*values, low, high, _FEW + 1)
+    few = [] if where == "1" else db.execute(f"SELECT c.key {narrow}", bound).fetchall()
+    if 0 < len(few) <= _FEW:
+        for (key,) in few:
+            yield key, next(iter(_last_hits(db, query, (key, key + 1), 1)), None)
+    else:
+        yield from _holding(db, query, low, high)
+
+
+def _holding(db: sqlite3.Connection, query: str, low: int, high: int) -> Iterator[tuple[int, int]]:
+    """Conversations in which words stand, newest first, with the row of the last such message."""
+    while rows := _last_hits(db, query, (low, high), 1):
+        high = rows[0] >> TURN_BITS
+        yield high, rows[0]
+
+
+def _last_hits(db: sqlite3.Connection, query: str, reach: tuple[int, int], most: int) -> list[int]:
+    """The last rows that hold the words, of conversations from one key on and before another."""
+    statement = (
+        "SELECT rowid FROM said WHERE said MATCH ? AND rowid >= ? AND rowid < ? "
+        "ORDER BY rowid DESC LIMIT ?"
+    )
+    low, high = map(first_row, reach)
+    return [row for (row,) in db.execute(statement, (query, low, high, most))]
+
+
+def _hit(db: sqlite3.Connection, query: str, row: int) -> Hit:
+    """What is shown of a message that holds the words."""
+    statement = (
+        "SELECT author, snippet(said, 1, '\ue000', '\ue001', '…', 18) FROM said "
+        "WHERE said MATCH ? AND rowid = ?"
+    )
+    author, snippet = db.execute(statement, (query, row)).fetchone()
+    return Hit(row & ((1 << TURN_BITS) - 1), author, snippet)
+
+
+class Choices(msgspec.Struct, frozen=True):
+    """What there is to filter by.
+
+    Attributes:
+        who: participants and models, those in most conversations first.
+        pairs: who spoke with whom, the most frequent first.
+        conversations: how many there are in all.
+    """
+
+    who: tuple[str, ...]
+    pairs: tuple[str, ...]
+    conversations: int
+
+
+def choices(db: sqlite3.Connection, most: int = 60) -> Choices:
+    """The most frequent values of the filters."""
+    who = "SELECT who FROM seated GROUP BY who ORDER BY count(*) DESC, who LIMIT ?"
+    pairs = "SELECT pair FROM conversation GROUP BY pair ORDER BY count(*) DESC, pair LIMIT ?"
+    (total,) = db.execute("SELECT count(*) FROM conversation").fetchone()
+    return Choices(
+        tuple(name for (name,) in db.execute(who, (most,))),
+        tuple(name for (name,) in db.execute(pairs, (most,))),
+        total,
+    )
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What a grid is made of: as much of a conversation as is counted.
+
+    Attributes:
+        id: which.
+        pair: who spoke with whom.
+        policy: how it could end.
+        status: how far it has come.
+        end_state: where it stands.
+        turns: messages.
+        spend: United States dollars, where known.
+        tokens: generated.
+        mutual_closing: the turn by which two have taken leave.
+        first_closing: the first turn that takes leave.
+        reopenings: how often somebody started again.
+    """
+
+    id: str
+    pair: str
+    policy: str
+    status: str
+    end_state: EndState
+    turns: int
+    spend: float | None
+    tokens: int
+    mutual_closing: int | None
+    first_closing: int | None
+    reopenings: int
+
+
+def facts(db: sqlite3.Connection, run: str) -> list[Facts]:
+    """What is counted of each conversation of a run."""
+    statement = f"SELECT {', '.join(Facts.__struct_fields__)} FROM conversation WHERE run = ?"  # noqa: S608
+    kinds = {state.value: state for state in EndState}
+    return [
+        Facts(id_, pair, policy, status, kinds[state], *rest)
+        for id_, pair, policy, status, state, *rest in db.execute(statement, (run,))
+    ]
+
+
+def runs(db: sqlite3.Connection, most: int = 200) -> list[tuple[str, int, str]]:
+    """Runs with how many conversations they hold and when the last of them began; newest first."""
+    statement = (
+        "SELECT run, count(*), max(began) FROM conversation GROUP BY run "
+        "ORDER BY max(key) DESC LIMIT ?"
+    )
+    return db.execute(statement, (most,)).fetchall()
+
+
+def family(db: sqlite3.Connection, conv: str, most: int = 2_000) -> tuple[str, list[Shelved]]:
+    """The root of a conversation's tree, and every conversation of the tree, oldest first.
+
+    A parent that is not in the library is the root, and is not among them.
+    """
+    root, seen = conv, {conv}
+    while row := db.execute(
+        "SELECT parent FROM conversation WHERE id = ? AND parent IS NOT NULL", (root,)
+    ).fetchone():
+        if row[0] in seen:
+            break
+        root = row[0]
+        seen.add(root)
+    kin = "SELECT ? UNION SELECT c.id FROM conversation AS c JOIN kin ON c.parent = kin.id"
+    chosen = "c.id IN (SELECT id FROM kin) ORDER BY c.key LIMIT ?"
+    tree = (
+        f"WITH RECURSIVE kin(id) AS ({kin}) SELECT {_COLUMNS} FROM conversation AS c WHERE {chosen}"  # noqa: S608
+    )
+    return root, [shelved(row) for row in db.execute(tree, (root, most))]
+
+
+class Where(msgspec.Struct, frozen=True):
+    """Where a conversation's lines stand, as far as its run has been read.
+
+    Attributes:
+        run: the run's name.
+        id: the conversation's id.
+        places: its lines: segment, offset, size without the newline.
+        ends: by segment, how far it has been read; later lines are in none of ``places``.
+    """
+
+    run: str
+    id: str
+    places: tuple[tuple[str, int, int], ...]
+    ends: dict[str, int]
+
+
+_SOME = 6
+_QUINT = 5
+
+
+def answering(db: sqlite3.Connection, name: str) -> list[tuple[str, str]]:
+    """Runs and ids of conversations that a name means; a few of them where they are many.
+
+    A whole id counts before the name of a run, and that before the beginning of an id.
+    """
+    begins = _hyphenated(name)
+    asked = (
+        ("id = ?", (begins,)),
+        ("run = ?", (name.encode(errors="ignore").decode(),)),
+        ("id >= ? AND id < ?", (begins, begins + "~")),
+    )
+    for test, values in asked if begins else ():
+        statement = f"SELECT run, id FROM conversation WHERE {test} ORDER BY id LIMIT ?"  # noqa: S608
+        if found := db.execute(statement, (*values, _SOME)).fetchall():
+            return found
+    return []
+
+
+def _hyphenated(name: str) -> str:
+    """An id, or the beginning of one, as ids are written; case and hyphens do not matter."""
+    letters = plain(name).encode(errors="ignore").decode()
+    return "-".join(letters[at : at + _QUINT] for at in range(0, len(letters), _QUINT))
+
+
+def where(db: sqlite3.Connection, run: str, conv: str) -> Where | None:
+    """Where the lines of a conversation stand; None for one that is not known yet."""
+    db.execute("BEGIN")  # both answers from the same moment
+    try:
+        found = db.execute(
+            "SELECT lines FROM place JOIN conversation USING (key) WHERE run = ? AND id = ?",
+            (run, conv),
+        ).fetchone()
+        ends = db.execute("SELECT name, size FROM segment WHERE run = ?", (run,)).fetchall()
+    finally:
+        db.execute("COMMIT")
+    if found is None:
+        return None
+    return Where(run, conv, _places.decode(found[0]), dict(ends))
+
+
+_places = msgspec.msgpack.Decoder(tuple[tuple[str, int, int], ...])
+
+
+def among(db: sqlite3.Connection, run: str, convs: Sequence[str]) -> list[Shelved]:
+    """Some conversations of a run, newest first."""
+    marks = ",".join("?" * len(convs))
+    statement = (
+        f"SELECT {_COLUMNS} FROM conversation AS c WHERE c.run = ? AND c.id IN ({marks}) "  # noqa: S608
+        "ORDER BY c.key DESC"
+    )
+    return [shelved(row) for row in db.execute(statement, (run, *convs))]

@@ -1,0 +1,199 @@
+"""``duologue run FILE`` for an experiment: hold what is still to be held, in front of a person."""
+
+import asyncio
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import typer
+from msgspec.structs import replace
+
+from duologue.cli.holding import FAILED, INTERRUPTED
+from duologue.core.experiment import Experiment
+from duologue.core.plan import Planned, plan
+from duologue.core.spec import Budget
+from duologue.errors import ConfigurationError
+from duologue.store.library import Library, folder_name
+from duologue.store.run import SPEC_FILE, Run
+
+if TYPE_CHECKING:
+    from duologue.scale.experiment import Execution, Wanted
+
+
+class Manner(msgspec.Struct, frozen=True):
+    """How an experiment is to be shown.
+
+    Attributes:
+        quiet: print nothing but the run's name.
+        json: print the log's lines.
+    """
+
+    quiet: bool = False
+    json: bool = False
+
+
+def named(file: str | None, folder: Path) -> bool:
+    """Whether what was typed is an experiment, and not a single conversation."""
+    from duologue.cli.asking import presets, text_of
+    from duologue.cli.plan import ready
+    from duologue.core.experimentfile import is_experiment
+
+    if file is None or (file in presets() and not (folder / file).is_file()):
+        return False
+    path = folder / file
+    if path.is_file():
+        return is_experiment(text_of(path), file)
+    return file in ready()
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """What of an experiment a person asked for on the command line.
+
+    Attributes:
+        only: cells; none is all.
+        most: conversations to hold now.
+        workers: processes.
+        at_once: conversations at once in each.
+        retry_failed: whether what failed is tried again.
+    """
+
+    only: list[str] | None = None
+    most: int | None = None
+    workers: int | None = None
+    at_once: int | None = None
+    retry_failed: bool = False
+
+    def wanted(self, budget: Budget | None = None) -> "Wanted":
+        """As the scheduler wants it."""
+        from duologue.scale.experiment import Wanted
+
+        return Wanted(
+            workers=self.workers,
+            at_once=self.at_once,
+            most=self.most,
+            only=tuple(self.only or ()),
+            retry_failed=self.retry_failed,
+            budget=budget,
+        )
+
+
+def begin_named(
+    library: Library,
+    file: str,
+    chosen: Chosen,
+    budget: tuple[int | None, float | None, float | None],
+    *,
+    name: str | None,
+    quiet: bool,
+    json: bool,
+) -> None:
+    """Carry out the experiment of a file, or go on with it, in the run of its name.
+
+    Raises:
+        typer.Exit: a conversation failed (1), or it was interrupted (130).
+    """
+    from duologue.cli.plan import load
+    from duologue.scale.experiment import folder
+
+    experiment = load(file, Path.cwd())
+    if name is not None:
+        experiment = replace(experiment, name=name)
+    _prepare(plan(experiment).conversations)
+    purse = None if budget == (None, None, None) else Budget(*budget)
+    run = folder(library, experiment)
+    carry_out(run, experiment, chosen.wanted(purse), Manner(quiet, json))
+
+
+def kept(library: Library, what: str) -> tuple[Run, Experiment] | None:
+    """The run and the experiment of that name; None where it is not an experiment's."""
+    from duologue.scale.experiment import stored
+
+    run = Run(library.path / folder_name(what))
+    if not (run.path / SPEC_FILE).is_file():
+        return None
+    experiment = stored(run)
+    return None if experiment is None else (run, experiment)
+
+
+def carry_out(run: Run, experiment: Experiment, wanted: "Wanted", manner: Manner) -> None:
+    """Hold what is still to be held of an experiment that has a run."""
+    from duologue.cli.board import Board
+    from duologue.scale.experiment import execution
+
+    with execution(run, plan(experiment), wanted) as held:
+        with Board(held, quiet=manner.quiet, json=manner.json) as board:
+            asyncio.run(_carried_out(held, board.see, board.look))
+        _told(held, manner)
+
+
+async def _carried_out(held: "Execution", *watching: object) -> None:
+    """Carry out an experiment; Ctrl-C asks it to stop, again stops it."""
+    loop = asyncio.get_running_loop()
+    with suppress(NotImplementedError, RuntimeError):  # only the main thread hears signals
+        loop.add_signal_handler(signal.SIGINT, held.interrupt)
+        loop.add_signal_handler(signal.SIGTERM, held.interrupt)
+    seen, looked = watching
+    await held.carry_out(seen, looked)  # type: ignore[arg-type] # both are the board's
+
+
+def _prepare(conversations: tuple[Planned, ...]) -> None:
+    """Warn of what providers will refuse, and install local models, once for each way to ask."""
+    from duologue.cli.holding import fetch_missing, warn
+
+    told: set[bytes] = set()
+    for each in conversations:
+        bare = msgspec.json.encode([_asked(each, place) for place in range(len(_seats(each)))])
+        if bare not in told:
+            told.add(bare)
+            warn(each.spec)
+            fetch_missing(each.spec)
+
+
+def _seats(each: Planned) -> tuple[object, ...]:
+    """The participants of a conversation."""
+    return each.spec.participants
+
+
+def _asked(each: Planned, place: int) -> object:
+    """How a participant's model is asked, whatever it is told."""
+    seat = each.spec.participants[place]
+    return (seat.name, seat.model, seat.base_url, seat.sampling)
+
+
+def _told(held: "Execution", manner: Manner) -> None:
+    """Say how it stands, and leave with the exit code that says it, too."""
+    from duologue.cli.status import Report, show
+
+    now = held.sorted()
+    why = held.purse.why if held.purse is not None else ""
+    if manner.quiet:
+        typer.echo(held.run.name)
+    elif not manner.json:
+        show(Report.of(held.run, held.plan, held.standings, busy=False), held.run.path.parent)
+    for wrong in held.wrong:
+        typer.echo(f"duologue: {wrong}; nothing is appended to it any more", err=True)
+    if why:
+        typer.echo(f"duologue: the budget is reached: {why}", err=True)
+    if held.crew is not None:
+        for conv, damage in held.crew.damaged.items():
+            typer.echo(f"duologue: {conv} cannot go on: {damage}", err=True)
+    if held.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if now.failed or now.damaged or (held.crew is not None and held.crew.damaged):
+        raise typer.Exit(FAILED)
+
+
+def refuse(typed: dict[str, object]) -> None:
+    """Refuse options that are for a single conversation.
+
+    Raises:
+        ConfigurationError: one was given.
+    """
+    for option, value in typed.items():
+        if value not in (None, False, {}):
+            raise ConfigurationError(
+                f"--{option} changes a single conversation, and this is an experiment: say it in "
+                "its file"
+            )

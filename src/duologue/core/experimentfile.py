@@ -1,0 +1,77 @@
+"""An experiment as a TOML file: reading one, with errors that help, and writing one.
+
+The keys of a file are the fields of ``Experiment``. Five lines are an experiment:
+
+    participants = ["smollm2-135m", "qwen2.5-coder-0.5b"]
+    pairs = "all"
+    opener = " "
+    turns = 49
+    replicates = 3
+
+What tells an experiment from a single conversation is the key ``pairs``. This module knows no
+disk: it takes text, and gives values that ``tomli_w`` can write.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from duologue.core.experiment import Experiment
+from duologue.core.faults import faults
+from duologue.core.plan import plan
+from duologue.core.specfile import nulls
+from duologue.core.toml_document import parse, spelt
+from duologue.core.toml_shape import fill
+from duologue.errors import ConfigurationError, SpecError
+
+
+def is_experiment(text: str, where: str) -> bool:
+    """Whether a file holds an experiment, and not a single conversation.
+
+    Raises:
+        SpecError: it is not TOML.
+    """
+    return "pairs" in parse(text, where).data
+
+
+def read(text: str, where: str) -> Experiment:
+    """The experiment that a file describes; a file that gives no name is its own name.
+
+    Args:
+        text: the file's text; a byte order mark and CRLF line ends do no harm.
+        where: the file's name, for messages.
+
+    Raises:
+        SpecError: naming the file and, for each fault, the line, the key and what would be right.
+    """
+    document = parse(text, where)
+    experiment = fill(document, Experiment)
+    if wrong := faults(experiment):
+        raise document.error(wrong)
+    if experiment.name is None:
+        experiment = replace(experiment, name=_stem(where))
+    try:
+        plan(replace(experiment, replicates=1))
+    except ConfigurationError as error:
+        raise SpecError(f"{where}: {error}") from error
+    return experiment
+
+
+def _stem(where: str) -> str:
+    """A file's name without its folder and its ending."""
+    return where.rpartition("/")[2].removesuffix(".toml") or where
+
+
+def document(experiment: Experiment) -> dict[str, Any]:
+    """``experiment`` as plain values that ``tomli_w`` can write and ``read`` reads back as equal.
+
+    Raises:
+        ConfigurationError: it holds a null, in an ``extra``: TOML has none.
+    """
+    values: dict[str, Any] = msgspec.to_builtins(experiment)
+    for path in nulls(values, ()):
+        raise ConfigurationError(
+            f"{spelt(path)} is null, which TOML cannot hold: leave the key out of the experiment"
+        )
+    return values

@@ -1,0 +1,269 @@
+"""What is wrong with an experiment as a whole, each fault with the place in the file it is at.
+
+What a file can get wrong key by key is ``toml_shape``'s to say; here is what only shows when keys
+are put together: names that nobody has, factors said twice, rules that fit nothing. This module
+makes no spec and knows no lines.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from duologue.core.experiment import OUTCOMES, BySeat, Cross, Experiment, Opening, Said
+from duologue.core.factors import (
+    SCENARIO,
+    Combination,
+    casts,
+    crossing,
+    leaves_out,
+    members,
+    same_table,
+    wanted,
+)
+from duologue.core.message import silence
+from duologue.core.spec import Sampling, TurnCap
+from duologue.core.toml_document import Fault, nearest, quoted
+from duologue.core.toml_lines import Path
+
+_FEWEST = 2
+_TWICE = (
+    ("opener", "openings"),
+    ("system", "systems"),
+    ("scenario", "scenarios"),
+    ("silence", "silences"),
+    ("told", "endings"),
+)
+"""What is said in the singular for all, or in the plural as a factor."""
+
+
+def kept(experiment: Experiment) -> Iterator[Combination]:
+    """Every combination that no ``exclude`` rule leaves out."""
+    for each in crossing(experiment):
+        if not any(leaves_out(rule, each) for rule in experiment.exclude):
+            yield each
+
+
+def faults(experiment: Experiment) -> list[Fault]:
+    """Everything that is wrong; who sits together is looked at first, for all else rests on it."""
+    found = [*_of_participants(experiment), *_of_pairs(experiment)]
+    found += [*_of_keys(experiment), *_of_seeds(experiment)]
+    if not found:
+        found = [*_of_texts(experiment), *_of_openings(experiment), *_of_samplings(experiment)]
+        found += _of_exclusions(experiment)
+    return found
+
+
+def _unknown(what: str, word: str, known: Iterable[str]) -> str:
+    """A word that is none of the known ones, and what may have been meant."""
+    names = list(known)
+    return f"{what} {quoted(word)} is not known; {nearest(word, names) or _listed(names)}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return f"known: {', '.join(map(quoted, names))}"
+
+
+def _of_participants(experiment: Experiment) -> Iterator[Fault]:
+    """Names that come twice, and settings that miss their model by a letter."""
+    seen: dict[str, int] = {}
+    pool = members(experiment)
+    staged = experiment.scenario is not None or experiment.scenarios
+    for at, member in enumerate(pool):
+        name = str(member.name)
+        if seen.setdefault(name, at) != at:
+            text = f"two participants are named {quoted(name)}: give this one another 'name'"
+            yield Fault(("participants", at), text)
+        if name == SCENARIO and staged:
+            text = f"{quoted(name)} is the name over scenarios: give this participant another"
+            yield Fault(("participants", at), text)
+    models = {member.model for member in pool}
+    for at, settings in enumerate(experiment.settings):
+        for place, model in enumerate(settings.models):
+            if model not in models and (meant := nearest(model, models)):
+                text = f"no participant's model is {quoted(model)}; {meant}"
+                yield Fault(("settings", at, "models", place), text)
+
+
+def _of_pairs(experiment: Experiment) -> Iterator[Fault]:
+    """Names that nobody has, tables with one seat, pairs given twice."""
+    pairs = experiment.pairs
+    known = {str(member.name) for member in members(experiment)}
+    lists = pairs.cross if isinstance(pairs, Cross) else pairs
+    root: Path = ("pairs", "cross") if isinstance(pairs, Cross) else ("pairs",)
+    for at, names in enumerate(() if isinstance(lists, str) else lists):
+        for place, name in enumerate(names):
+            if name not in known:
+                yield Fault((*root, at, place), _unknown("the participant", name, known))
+    if not isinstance(pairs, str | Cross):
+        yield from _of_listed(experiment, pairs)
+    if not casts(experiment):
+        text = "nobody sits together: name two participants, or more"
+        yield Fault(("pairs",), text)
+
+
+def _of_listed(experiment: Experiment, pairs: tuple[tuple[str, ...], ...]) -> Iterator[Fault]:
+    """Pairs that were written out."""
+    seen: dict[tuple[str, ...], int] = {}
+    for at, cast in enumerate(pairs):
+        if len(cast) < _FEWEST:
+            yield Fault(("pairs", at), "a conversation needs two: name two participants, or more")
+        elif (first := seen.setdefault(same_table(experiment, cast), at)) != at:
+            text = f"these are those of pairs[{first}] again: take one out"
+            if cast != pairs[first]:
+                text += ' (or say order = "as_given", if who speaks first is to be given)'
+            yield Fault(("pairs", at), text)
+
+
+def _of_keys(experiment: Experiment) -> Iterator[Fault]:
+    """A factor that is said for all, too; a cap beside ``turns``; levels and an outcome."""
+    for one, many in _TWICE:
+        if getattr(experiment, one) is not None and getattr(experiment, many):
+            said = f"{quoted(one)} is for all, {quoted(many)} says what varies: keep one of them"
+            yield Fault((one,), said)
+    yield from _of_rules(experiment)
+    yield from _of_levels(experiment)
+    if (outcome := experiment.outcome) is not None and outcome not in OUTCOMES:
+        yield Fault(("outcome",), _unknown("the outcome", outcome, OUTCOMES))
+
+
+def _of_rules(experiment: Experiment) -> Iterator[Fault]:
+    """A number of turns among the endings."""
+    places: list[tuple[Path, Any]] = [(("ending",), experiment.ending)]
+    for name, variant in experiment.endings.items():
+        places.append((("endings", name, "rules"), variant.rules))
+    for path, rules in places:
+        for at, rule in enumerate(rules):
+            if isinstance(rule, TurnCap):
+                yield Fault((*path, at), f"write turns = {rule.turns} at the top level instead")
+
+
+def _of_levels(experiment: Experiment) -> Iterator[Fault]:
+    """Levels whose names cannot be read, and levels of one factor that are the same."""
+    for factor in ("openings", "systems", "scenarios", "samplings", "endings", "silences"):
+        table: dict[str, Any] = getattr(experiment, factor)
+        for at, (name, value) in enumerate(table.items()):
+            if silence(name) or not name.isprintable():
+                yield Fault((factor, name), "the name of a level is one visible line")
+            for before, other in list(table.items())[:at]:
+                if other == value:
+                    text = f"{quoted(name)} is the same as {quoted(before)}: take one out"
+                    yield Fault((factor, name), text)
+    if not isinstance(turns := experiment.turns, int):
+        for at, cap in enumerate(turns):
+            if cap in turns[:at]:
+                yield Fault(("turns", at), f"{cap} turns are given twice: take one out")
+
+
+def _of_seeds(experiment: Experiment) -> Iterator[Fault]:
+    """Seeds that would make every replicate draw the same."""
+    for path, sampling in _samplings(experiment):
+        if sampling.seed is not None:
+            text = (
+                "a seed of its own would draw the same in every replicate: leave it out; each "
+                "replicate's is derived from the experiment's 'seed'"
+            )
+            yield Fault((*path, "seed"), text)
+
+
+def _samplings(experiment: Experiment) -> Iterator[tuple[Path, Sampling]]:
+    """Every way of drawing words in the file, and where it stands."""
+    yield ("sampling",), experiment.sampling
+    for at, settings in enumerate(experiment.settings):
+        yield ("settings", at, "sampling"), settings.sampling
+    for at, member in enumerate(experiment.participants):
+        if not isinstance(member, str):
+            yield ("participants", at, "sampling"), member.sampling
+    for name, ways in experiment.samplings.items():
+        if isinstance(ways, Sampling):
+            yield ("samplings", name), ways
+        else:
+            yield from ((("samplings", name, at), way) for at, way in enumerate(ways))
+
+
+# What must fit who sits together.
+
+
+def _of_texts(experiment: Experiment) -> Iterator[Fault]:
+    """Texts for the wrong number of seats, or for nobody."""
+    places: list[tuple[Path, BySeat]] = []
+    if experiment.scenario is not None:
+        places.append((("scenario",), experiment.scenario))
+    for factor in ("systems", "scenarios"):
+        table: dict[str, BySeat] = getattr(experiment, factor)
+        places += [((factor, name), texts) for name, texts in table.items()]
+    known = [str(member.name) for member in members(experiment)]
+    for path, texts in places:
+        if isinstance(texts, tuple):
+            yield from _of_length(experiment, path, len(texts))
+        elif isinstance(texts, dict):
+            for name in texts:
+                if name not in known:
+                    yield Fault((*path, name), _unknown("the participant", name, known))
+
+
+def _of_length(experiment: Experiment, path: Path, length: int) -> Iterator[Fault]:
+    """A list with an item for each seat, where there are more seats or fewer."""
+    for cast in casts(experiment):
+        if len(cast) != length:
+            text = f"{'+'.join(cast)} has {len(cast)} seats, and here is something for {length}"
+            yield Fault(path, f"{text}: give one for each seat")
+            return
+
+
+def _of_openings(experiment: Experiment) -> Iterator[Fault]:
+    """Lines of a seat that not every pair has, or of two authors."""
+    places: list[tuple[Path, Opening]] = [(("opener",), experiment.opener or ())]
+    places += [(("openings", name), opening) for name, opening in experiment.openings.items()]
+    seats = min(len(cast) for cast in casts(experiment))
+    for path, opening in places:
+        for at, said in enumerate(opening):
+            if not isinstance(said, Said) or said.seat is None:
+                continue
+            if said.seat > seats:
+                yield Fault((*path, at, "seat"), f"there is no seat {said.seat}, but {seats} seats")
+            if said.author is not None:
+                yield Fault((*path, at), "a line has one author: give 'seat' or 'author'")
+
+
+def _of_samplings(experiment: Experiment) -> Iterator[Fault]:
+    """Ways of drawing words for the wrong number of seats."""
+    for name, ways in experiment.samplings.items():
+        if isinstance(ways, tuple):
+            yield from _of_length(experiment, ("samplings", name), len(ways))
+
+
+def _of_exclusions(experiment: Experiment) -> Iterator[Fault]:
+    """Rules with factors or levels that are not there, or that leave nothing out, or everything."""
+    everything = list(crossing(experiment))
+    known = _known(everything)
+    found = []
+    for at, rule in enumerate(experiment.exclude):
+        here = list(_of_rule(("exclude", at), rule, known))
+        if not here and not any(leaves_out(rule, each) for each in everything):
+            here.append(Fault(("exclude", at), "it fits no cell: take it out"))
+        found += here
+    if not found and not any(True for _ in kept(experiment)):
+        found.append(Fault(("exclude",), "nothing is left: every cell is left out"))
+    yield from found
+
+
+def _known(everything: Iterable[Combination]) -> dict[str, dict[str, None]]:
+    """Every factor with its levels, in order."""
+    known: dict[str, dict[str, None]] = {}
+    for each in everything:
+        for factor, level in each.factors.items():
+            known.setdefault(factor, {})[level] = None
+    return known
+
+
+def _of_rule(
+    path: Path, rule: dict[str, str | tuple[str, ...]], known: dict[str, dict[str, None]]
+) -> Iterator[Fault]:
+    """What one rule names and nothing has."""
+    for factor, named in rule.items():
+        if factor not in known:
+            yield Fault((*path, factor), _unknown("the factor", factor, known))
+            continue
+        for level in wanted(named):
+            if level not in known[factor]:
+                what = f"the level of {quoted(factor)}"
+                yield Fault((*path, factor), _unknown(what, level, known[factor]))

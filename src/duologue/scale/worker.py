@@ -1,0 +1,175 @@
+"""A worker process: holds what its parent gives it, in its own segment, until the parent is gone.
+
+``python -m duologue.scale.worker SOCKET LOCK``: two inherited file descriptors, the socket to the
+parent and the run's lock. The lock is only kept: while a worker lives the run is not free. When
+the parent says that it is enough, or is gone (its end of the socket closes), turns in flight are
+finished and nothing more is begun. This module decides nothing about what is held.
+"""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from duologue.core.event import AttemptFailed, TurnCompleted
+from duologue.endings.detectors import Lookout
+from duologue.errors import DuologueError
+from duologue.providers.cast import Cast
+from duologue.providers.pacing import Whom, paces
+from duologue.scale.messages import (
+    Answer,
+    Ask,
+    Broken,
+    Done,
+    Enough,
+    Setup,
+    Take,
+    Took,
+    ToParent,
+    Wait,
+    Want,
+    heard_by_worker,
+    tell,
+)
+from duologue.scheduler import Holding, Lease, Outcome, Room
+from duologue.store.run import Run
+from duologue.store.standing import Fact, spent
+
+
+class Parent:
+    """The parent as its worker sees it: who gives leases, and who is asked before each turn."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, asks: bool
+    ) -> None:
+        """Speak over a socket.
+
+        Args:
+            reader: its words.
+            writer: ours.
+            asks: whether it wants to be asked before each turn.
+        """
+        self._reader = reader
+        self._writer = writer
+        self._asks = asks
+        self._open = True
+        self._leases: asyncio.Queue[Lease | None] = asyncio.Queue()
+        self._answers: dict[str, asyncio.Future[bool]] = {}
+
+    async def listen(self) -> None:
+        """Hear the parent until it is gone."""
+        while (message := await heard_by_worker(self._reader)) is not None:
+            match message:
+                case Take(lease=lease):
+                    self._leases.put_nowait(lease)
+                case Answer(conv=conv, may=may):
+                    if (asked := self._answers.pop(conv, None)) and not asked.done():
+                        asked.set_result(may)
+                case Wait(whom=whom, seconds=seconds):
+                    paces().hold(whom, seconds)
+                case Enough():
+                    self.close()
+        self.close()
+
+    def close(self) -> None:
+        """Begin nothing more: it is enough, the parent is gone, or the disk refuses."""
+        self._open = False
+        self._leases.put_nowait(None)
+        for asked in self._answers.values():
+            if not asked.done():
+                asked.set_result(False)
+
+    async def leases(self) -> AsyncIterator[Lease]:
+        """What the parent gives, one by one as it is asked for."""
+        while self._open:
+            tell(self._writer, Want())
+            if (lease := await self._leases.get()) is None:
+                return
+            yield lease
+
+    async def turn(self, conv: str) -> bool:
+        """Whether a turn may be taken."""
+        if not self._open or not self._asks:
+            return self._open
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._answers[conv] = answer
+        tell(self._writer, Ask(conv))
+        return await answer
+
+    def came(self, conv: str, outcome: TurnCompleted | AttemptFailed | None) -> None:
+        """Tell what a turn took."""
+        if self._asks:
+            tell(self._writer, _took(conv, outcome))
+
+    async def done(self, outcome: Outcome) -> None:
+        """Tell what came of a lease."""
+        await self._surely(Done(outcome))
+
+    def held(self, whom: Whom, seconds: float) -> None:
+        """Tell that a provider wants to be left alone."""
+        tell(self._writer, Wait(whom, seconds))
+
+    async def broken(self, error: DuologueError) -> None:
+        """The last word."""
+        await self._surely(Broken(type(error).__name__, str(error)))
+
+    async def _surely(self, message: ToParent) -> None:
+        """Tell, and wait until it has gone out; a parent that is gone need not hear it."""
+        tell(self._writer, message)
+        with suppress(ConnectionError):
+            await self._writer.drain()
+
+
+def _took(conv: str, outcome: TurnCompleted | AttemptFailed | None) -> Took:
+    """What a turn took, as far as it says."""
+    if outcome is None:
+        return Took(conv)
+    took = spent(msgspec.convert(msgspec.to_builtins(outcome), Fact))
+    if took is None:
+        return Took(conv)
+    return Took(
+        conv,
+        None if took.uncounted else float(took.input + took.output),
+        None if took.unpriced else took.usd,
+        took.seconds / 60,
+    )
+
+
+async def _work(connection: socket.socket) -> int:
+    """Be set up, then work until the parent is gone; the exit code."""
+    reader, writer = await asyncio.open_connection(sock=connection)
+    setup = await heard_by_worker(reader)
+    if not isinstance(setup, Setup):
+        return 0
+    parent = Parent(reader, writer, asks=setup.asks)
+    paces().share(setup.workers, parent.held)
+    listening = asyncio.create_task(parent.listen())
+    try:
+        async with Cast(setup.most) as cast:
+            room = Room(setup.most, paces().crowded)
+            with Run(Path(setup.run)).appending(setup.segment) as log:
+                holding = Holding(log, cast.of, room, gate=parent, eyes=Lookout)
+                await holding.all(parent.leases(), parent.done)
+    except DuologueError as error:
+        await parent.broken(error)
+        return error.exit_code
+    finally:
+        listening.cancel()
+        writer.close()
+    return 0
+
+
+def main() -> None:
+    """The worker's process; the terminal's Ctrl-C is the parent's to hear."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    sys.exit(asyncio.run(_work(connection)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+"""An experiment's file: what it may hold, and what is said of one that is wrong."""
+
+from importlib import resources
+
+import pytest
+import tomli_w
+from msgspec.structs import replace
+
+from duologue.core.experiment import Experiment, Manner
+from duologue.core.experimentfile import document, is_experiment, read
+from duologue.core.plan import plan
+from duologue.core.spec import Participant
+from duologue.errors import ConfigurationError, SpecError
+from duologue.providers.local.models import find
+from duologue.providers.registry import split
+
+HEAD = 'participants = ["a", "b"]\npairs = "all"\n'
+READY = sorted(
+    file.name
+    for file in (resources.files("duologue") / "experiments").iterdir()
+    if file.name.endswith(".toml")
+)
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(SpecError) as caught:
+        read(text, "my.toml")
+    return str(caught.value)
+
+
+def ready(name: str) -> Experiment:
+    text = (resources.files("duologue") / "experiments" / name).read_text("utf-8")
+    return read(text, name)
+
+
+def test_five_lines_are_the_founding_round_robin() -> None:
+    experiment = read(f'{HEAD}opener = " "\nturns = 49\nreplicates = 3\n', "some/founding.toml")
+    whole = plan(experiment)
+    assert whole.name == "founding"
+    assert [cell.key for cell in whole.cells] == ["a+a", "a+b", "b+a", "b+b"]
+    assert len(whole.conversations) == 12
+    assert read('name = "x"\n' + HEAD, "y.toml").name == "x"
+
+
+def test_a_seat_can_be_run_in_every_way_that_a_spec_knows() -> None:
+    fields = set(Participant.__struct_fields__) - {"name", "model"}
+    assert set(Manner.__struct_fields__) == fields
+
+
+def test_an_experiment_is_told_from_a_single_conversation() -> None:
+    assert is_experiment(HEAD, "my.toml")
+    assert not is_experiment('participants = [{ name = "A", model = "a" }]', "my.toml")
+    with pytest.raises(SpecError, match=r"my\.toml, at its end"):
+        is_experiment("participants = [", "my.toml")
+
+
+@pytest.mark.parametrize("name", READY)
+def test_what_is_written_is_read_back_as_equal(name: str) -> None:
+    experiment = ready(name)
+    again = read(tomli_w.dumps(document(experiment)), name)
+    assert again == experiment
+    assert plan(again) == plan(experiment)
+
+
+def test_a_null_cannot_be_written() -> None:
+    experiment = read(HEAD, "my.toml")
+    broken = replace(experiment, sampling=replace(experiment.sampling, extra={"x": None}))
+    with pytest.raises(ConfigurationError, match=r"sampling\.extra\.x is null"):
+        document(broken)
+
+
+# Errors: the line, the key, the remedy.
+
+
+@pytest.mark.parametrize(
+    ("added", "said"),
+    [
+        ("oponer = 1", 'line 3: unknown key "oponer" at the top level; did you mean "opener"?'),
+        ('outcome = "end_stat"', 'line 3: the outcome "end_stat" is not known; did you mean'),
+        ('outcome = "zzz"', "known: "),
+        ('order = "bth"', 'line 3: order: expected one of "as_given", "both"'),
+        ("turns = 0", "line 3: turns: expected a whole number, at least 1"),
+        ("turns = [4, 8, 4]", "line 3: 4 turns are given twice: take one out"),
+        ('opener = "x"\nopenings = { y = "z" }', 'line 3: "opener" is for all, "openings" says'),
+        ('system = "x"\nsystems = { y = "z" }', 'line 3: "system" is for all'),
+        ('told = "x"\nendings = { y = {} }', 'line 3: "told" is for all'),
+        (
+            'silence = { kind = "keep" }\nsilences = { y = { kind = "end" } }',
+            'line 3: "silence" is for all',
+        ),
+        ('scenario = "x"\nscenarios = { y = "z" }', 'line 3: "scenario" is for all'),
+        (
+            'ending = [{ kind = "max_turns", turns = 7 }]',
+            "line 3: write turns = 7 at the top level instead",
+        ),
+        (
+            'endings = { x = { rules = [{ kind = "max_turns", turns = 7 }] } }',
+            "line 3: write turns = 7 at the top level instead",
+        ),
+        (
+            'endings = { x = { rules = [{ kind = "exut" }] } }',
+            'endings.x.rules[0].kind: expected one of "max_turns"',
+        ),
+        ('openings = { x = "a", y = "a" }', 'line 3: "y" is the same as "x": take one out'),
+        ('openings = { "" = "a" }', "line 3: the name of a level is one visible line"),
+        ('openings = { "a\\u0007" = "a" }', "line 3: the name of a level is one visible line"),
+        ('openings = { x = [{ txt = "a" }] }', 'unknown key "txt" in openings.x[0]'),
+        ('opener = [{ text = "a", seat = 3 }]', "line 3: there is no seat 3, but 2 seats"),
+        (
+            'openings = { x = [{ text = "a", seat = 1, author = "Z" }] }',
+            "line 3: a line has one author: give 'seat' or 'author'",
+        ),
+        ('systems = { x = ["a"] }', "line 3: a+a has 2 seats, and here is something for 1"),
+        ('systems = { x = { c = "a" } }', 'line 3: the participant "c" is not known; known: '),
+        ('scenario = ["a", "b", "c"]', "line 3: a+a has 2 seats, and here is something for 3"),
+        ("samplings = { x = [{}] }", "line 3: a+a has 2 seats, and here is something for 1"),
+        ("sampling = { seed = 1 }", "line 3: a seed of its own would draw the same in every"),
+        ("samplings = { x = { seed = 1 } }", "line 3: a seed of its own"),
+        ("samplings = { x = [{}, { seed = 1 }] }", "line 3: a seed of its own"),
+        (
+            '[[settings]]\nmodels = ["a"]\nsampling = { seed = 1 }',
+            "line 5: a seed of its own",
+        ),
+        ("[[exclude]]", "exclude[0]: expected a table, of length 1 or more; found an empty table"),
+        (
+            '[[exclude]]\npiar = "a+a"',
+            'line 4: the factor "piar" is not known; did you mean "pair"',
+        ),
+        (
+            '[[exclude]]\npair = "a+c"',
+            'line 4: the level of "pair" "a+c" is not known; did you mean "a+b"?',
+        ),
+        (
+            '[[exclude]]\npair = "a+a"\norder = "b first"',
+            "line 3: it fits no cell: take it out",
+        ),
+        (
+            '[[exclude]]\npair = ["a+a", "a+b", "b+b"]',
+            "line 3: nothing is left: every cell is left out",
+        ),
+        ('seed = "x"', "line 3: seed: expected a whole number"),
+        ('ending = [{ kind = "exit", sentinel = " " }]', "my.toml: in the cell a+a: the sentinel"),
+        ('systems = { x = "a", y = ["a", "a"] }', "a+a/x and a+a/y are the same conversation"),
+    ],
+)
+def test_a_fault_names_the_line_the_key_and_the_remedy(added: str, said: str) -> None:
+    assert said in refusal(f"{HEAD}{added}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('participants = ["a"]', 'missing key "pairs" at the top level'),
+        ('participants = []\npairs = "all"', "line 1: participants: expected an array"),
+        ('participants = [1]\npairs = "all"', "line 1: participants[0]: expected a string"),
+        ('participants = ["a"]\npairs = "cross"', "line 2: nobody sits together"),
+        ('participants = ["a"]\npairs = "al"', 'line 2: pairs: expected one of "all"'),
+        ('participants = ["a"]\npairs = "al"', 'did you mean "all"?'),
+        ('participants = ["a"]\npairs = []', "line 2: nobody sits together"),
+        ('participants = ["a"]\npairs = [["a"]]', "line 2: a conversation needs two"),
+        (
+            'participants = ["ada", "b"]\npairs = [["ada", "adda"]]',
+            'line 2: the participant "adda" is not known; did you mean "ada"?',
+        ),
+        (
+            'participants = ["a", "b"]\npairs = { cross = [["a"], ["c"]] }',
+            'line 2: the participant "c" is not known',
+        ),
+        (
+            'participants = ["a", "b"]\npairs = [["a", "b"],\n["b", "a"]]',
+            "line 3: these are those of pairs[0] again: take one out (or say order = ",
+        ),
+        (
+            'participants = ["a", "b"]\npairs = [["a", "b"],\n["a", "b"]]',
+            "line 3: these are those of pairs[0] again: take one out",
+        ),
+        (
+            'participants = ["x:a",\n"y:a"]\npairs = "all"',
+            "line 2: two participants are named \"a\": give this one another 'name'",
+        ),
+        (
+            'participants = ["a",\n{ model = "b", name = "Scenario" }]\npairs="all"\nscenario="x"',
+            'line 2: "Scenario" is the name over scenarios',
+        ),
+        (
+            'participants = ["a", { model = "b", sampling = { seed = 3 } }]\npairs = "all"',
+            "line 1: a seed of its own",
+        ),
+        (
+            'participants = ["smollm2-135m"]\npairs="self"\n[[settings]]\nmodels=["smolm2-135m"]',
+            'line 4: no participant\'s model is "smolm2-135m"; did you mean "smollm2-135m"?',
+        ),
+        (
+            'participants = ["a", { nam = "B", model = "b" }]\npairs = "all"',
+            'unknown key "nam" in participants[1]; did you mean "name"?',
+        ),
+    ],
+)
+def test_a_fault_of_who_sits_together_names_its_line(text: str, said: str) -> None:
+    assert said in refusal(text)
+
+
+def test_settings_of_models_that_take_no_seat_do_no_harm() -> None:
+    plain = read(HEAD, "my.toml")
+    more = read(f'{HEAD}[[settings]]\nmodels = ["quite-another"]\nframing = "script"\n', "my.toml")
+    assert plan(more) == plan(plain)
+
+
+# The experiments that come with the package.
+
+
+def test_the_four_are_there() -> None:
+    names = [name.removesuffix(".toml") for name in READY]
+    assert names == ["long-goodbye", "persona-drift", "round-robin", "seat-order"]
+
+
+@pytest.mark.parametrize("name", READY)
+def test_a_ready_experiment_is_sound_and_runs_on_the_local_models(name: str) -> None:
+    experiment = ready(name)
+    assert experiment.name == name.removesuffix(".toml")
+    assert experiment.outcome is not None
+    for each in plan(experiment).conversations:
+        for seat in each.spec.participants:
+            assert split(seat.model) == ("local", find(seat.model).name)
+            assert seat.sampling.max_tokens is not None
+
+
+@pytest.mark.parametrize("name", READY)
+def test_two_names_are_all_that_changes_for_hosted_models(name: str) -> None:
+    local = ready(name)
+    names = ("anthropic:claude-haiku-4-5", "openai:gpt-4o")
+    hosted = plan(replace(local, participants=names))
+    assert len(hosted.cells) == len(plan(local).cells)
+    for each in hosted.conversations:
+        for seat in each.spec.participants:
+            assert seat.sampling.extra == {}
+            assert (seat.framing, seat.context) == ("chat", None)
+
+
+@pytest.mark.parametrize("name", READY)
+def test_a_ready_experiment_says_what_it_asks_and_where_that_comes_from(name: str) -> None:
+    text = (resources.files("duologue") / "experiments" / name).read_text("utf-8")
+    head = text.partition("\nparticipants")[0]
+    assert "# The question: " in head
+    assert all(not line or line.startswith("#") for line in head.split("\n"))
+
+
+def test_the_long_goodbye_crosses_endings_and_silences_and_stays_affordable() -> None:
+    experiment = ready("long-goodbye.toml")
+    assert len(experiment.endings) >= 3
+    assert len(experiment.silences) >= 2
+    assert isinstance(experiment.turns, int)
+    assert experiment.turns <= 20
+    assert experiment.endings["cap"].told is None
+
+
+def test_the_round_robin_is_the_founding_set_up() -> None:
+    whole = plan(ready("round-robin.toml"))
+    assert len(whole.cells) == 4
+    assert {each.replicate for each in whole.conversations} == {1, 2, 3}
+    for each in whole.conversations:
+        assert [line.text for line in each.spec.opening] == [" "]
+        assert each.spec.opening[0].author == each.spec.names()[0]
+        assert each.spec.told is None
+        assert each.spec.ending[-1].turns == 49  # type: ignore[union-attr]
+        assert all(seat.system is None for seat in each.spec.participants)

@@ -1,0 +1,105 @@
+"""Rooms to look at: a library with what a test needs in it, served or asked directly."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import uvicorn
+from starlette.testclient import TestClient
+
+from duologue.api import Recorded, bring_in, hold
+from duologue.core.spec import ConversationSpec, Line, Nudge, Participant, TurnCap
+from duologue.core.specfile import Asked
+from duologue.providers.scripted import Reply, Scripted
+from duologue.store.library import Library
+from duologue.web.app import room
+
+T = TypeVar("T")
+
+FOUNDING = """# Ada ↔ Ben
+
+**Started:** 2025-10-26 17:12:18
+**Ended:** 2025-10-26 17:14:42
+**Messages:** 2
+
+---
+
+### Ada
+
+{space}
+
+---
+
+### Ben
+
+Hello,
+world.
+
+""".replace("{space}", " ")
+
+
+def spoken(folder: Path, replies: Sequence[str | Reply], turns: int = 6) -> tuple[Library, str]:
+    """A library that holds one conversation, in which those replies come in turn."""
+    library = Library(folder)
+    return library, said(library, replies, turns).id
+
+
+def said(
+    library: Library, replies: Sequence[str | Reply], turns: int, name: str = "play"
+) -> Recorded:
+    """A conversation, held and recorded; its first message is a space that was given."""
+    spec = ConversationSpec(
+        (Participant("Ada", "scripted:a", system="Be brief."), Participant("Ben", "scripted:b")),
+        opening=(Line("Ada", " "),),
+        ending=(TurnCap(turns),),
+        silence=Nudge("Go on."),
+        seed=7,
+    )
+    cast = {"Ada": Scripted(replies, "a"), "Ben": Scripted(replies, "b")}
+    return apart(hold(Asked(name, spec), library, providers=cast))
+
+
+def apart(work: Coroutine[Any, Any, T]) -> T:
+    """A coroutine's result, from a thread of its own: a browser's driver has a loop here."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
+def imported(folder: Path) -> tuple[Library, str]:
+    """A library that holds a founding transcript."""
+    file = folder / "founding.md"
+    file.write_text(FOUNDING)
+    library = Library(folder / "library")
+    return library, bring_in(library, file).id
+
+
+def asking(library: Library, token: str | None = None, host: str = "localhost") -> TestClient:
+    """Somebody who asks a room."""
+    return TestClient(room(library, token), base_url=f"http://{host}", follow_redirects=False)
+
+
+@contextmanager
+def served(library: Library, port: int = 0) -> Iterator[str]:
+    """A room on loopback, and its address."""
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", port))
+    listening.listen()
+    config = uvicorn.Config(
+        room(library), log_level="warning", lifespan="off", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.config.app.state.closing = True  # type: ignore[union-attr] # it is the room above
+        server.should_exit = True
+        thread.join()
+        listening.close()

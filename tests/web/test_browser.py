@@ -1,0 +1,258 @@
+"""The room in a real browser: nothing executes, nobody else is asked, nothing is lost."""
+
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from duologue.core.event import Event, MessageInjected
+from duologue.core.message import Message
+from duologue.core.provider import Delta
+from duologue.providers.scripted import Reply
+from duologue.store.library import Library
+from duologue.store.run import Log
+from recording import CONV, PAIR
+from web.payloads import BOMBS, DISTURBS, EXECUTES
+from web.rooms import apart, said, served, spoken
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+WITHOUT = (
+    "NO BROWSER, so nothing was tested in one: install Debian's chromium (as root: "
+    "apt-get install chromium), or put a chromium on the PATH"
+)
+AXE = Path(__file__).with_name("axe.min.js")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.enable_socket,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        # Where CI says that there is to be a browser, a skip would hide that there is none.
+        (pytest.fail if os.environ.get("DUOLOGUE_BROWSER") == "required" else pytest.skip)(WITHOUT)
+    with sync_playwright() as play:
+        made = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    made = browser.new_page()
+    made.foreign = []  # type: ignore[attr-defined] # collected for the end of the test
+    made.broken = []  # type: ignore[attr-defined] # likewise
+    made.on("request", lambda asked: _note(made, asked.url))
+    made.on("pageerror", lambda error: _break(made, str(error)))
+    made.on("dialog", lambda dialog: _break(made, dialog.message))
+    yield made
+    made.close()
+    assert made.foreign == []  # type: ignore[attr-defined]
+    assert made.broken == []  # type: ignore[attr-defined]
+
+
+def _note(page: Page, url: str) -> None:
+    if not url.startswith(("http://127.0.0.1:", "file://", "data:")):
+        page.foreign.append(url)  # type: ignore[attr-defined]
+
+
+def _break(page: Page, what: str) -> None:
+    page.broken.append(what)  # type: ignore[attr-defined] # as above
+
+
+def _serious(page: Page) -> list[str]:
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run()")["violations"]
+    return [
+        f"{each['id']}: {each['nodes'][0]['html'][:200]}"
+        for each in found
+        if each["impact"] in {"serious", "critical"}
+    ]
+
+
+def test_hostile_words_execute_nothing_and_keep_to_the_layout(tmp_path: Path, page: Page) -> None:
+    payloads = [*EXECUTES, *DISTURBS, *BOMBS]
+    replies: list[str | Reply] = [
+        each for text in payloads for each in (text, Reply("said", reasoning=text))
+    ]
+    library, conv = spoken(tmp_path, payloads, turns=2 * len(payloads) + 2)
+    other = said(library, replies, 12, "thoughts").id
+    with served(library) as room:
+        for width in (360, 1440):
+            page.set_viewport_size({"width": width, "height": 800})
+            for path in (f"/c/{conv}", f"/c/{conv}?raw=1", f"/c/{other}", f"/c/{conv}/8/seen"):
+                page.goto(room + path)
+                page.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
+                assert page.evaluate("window.pwned") is None
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+                assert page.locator("img, iframe, svg, object, embed, base").count() == 0
+
+
+def test_the_file_opens_from_disk_and_asks_nobody(tmp_path: Path, page: Page) -> None:
+    library, conv = spoken(tmp_path, list(EXECUTES), turns=30)
+    with served(library) as room:
+        data = page.request.get(f"{room}/c/{conv}/page.html").body()
+    file = tmp_path / "alone.html"
+    file.write_bytes(data)
+    page.goto(file.as_uri())
+    assert page.locator("article").count() == 30
+    assert page.evaluate("window.pwned") is None
+    color = "getComputedStyle(document.querySelector('.name')).color"
+    assert page.evaluate(color) == "rgb(28, 108, 177)"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_every_page_fits_its_window_and_has_no_serious_fault_of_access(
+    tmp_path: Path, browser: Browser, scheme: str, width: int
+) -> None:
+    replies: list[str | Reply] = [
+        "Goodbye, farewell, take care.",
+        "",
+        Reply("cut", reasoning="a thought"),
+        "# H\n\n- a",
+    ]
+    library, conv = spoken(tmp_path, replies, turns=12)
+    other = said(library, ["Goodbye.", "I was wrong."], 8, "other").id
+    made = browser.new_page(
+        color_scheme="dark" if scheme == "dark" else "light",
+        viewport={"width": width, "height": 800},
+    )
+    both = f"/compare?left={conv}&right={other}"
+    about = (f"/c/{conv}", f"/c/{conv}?raw=1", f"/c/{conv}/5/seen", f"/c/{conv}/branches", both)
+    with served(library) as room:
+        for path in ("/", "/?words=goodbye", "/runs", "/r/play", *about, "/nothing"):
+            made.goto(room + path)
+            assert _serious(made) == [], path
+            assert made.evaluate("document.documentElement.scrollWidth") <= width, path
+    made.close()
+
+
+def test_what_was_said_is_found_and_two_are_compared_by_keys(tmp_path: Path, page: Page) -> None:
+    library, conv = spoken(tmp_path, ["a lighthouse"], turns=4)
+    other = said(library, ["a harbour"], 4, "other").id
+    with served(library) as room:
+        page.goto(room)
+        page.keyboard.press("/")
+        page.keyboard.type("lighthouse")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**words=lighthouse**")
+        expect(page.locator("tr.book")).to_have_count(1)
+        expect(page.locator("mark").first).to_have_text("lighthouse")
+        page.keyboard.press("h")
+        expect(page.locator("tr.book")).to_have_count(2)
+        for key in ("j", "c", "j", "c"):
+            page.keyboard.press(key)
+        page.wait_for_url("**/compare?left=**")
+        assert {conv, other} <= set(page.url.replace("&", "=").split("="))
+        expect(page.locator(".row").first).to_be_visible()
+
+
+def test_in_print_the_words_remain_and_the_tools_go(tmp_path: Path, page: Page) -> None:
+    library, conv = spoken(tmp_path, ["some words"], turns=4)
+    with served(library) as room:
+        page.goto(f"{room}/c/{conv}")
+        page.emulate_media(media="print")
+        expect(page.locator("#t2 .words")).to_be_visible()
+        for tool in (".bar", "#strip", "#t2 .more"):
+            expect(page.locator(tool)).to_be_hidden()
+
+
+def test_it_can_be_read_without_a_script(tmp_path: Path, browser: Browser) -> None:
+    library, conv = spoken(tmp_path, ["**one**"], turns=450)
+    context = browser.new_context(java_script_enabled=False)
+    made = context.new_page()
+    with served(library) as room:
+        made.goto(f"{room}/c/{conv}")
+        made.click("#later a")
+        expect(made.locator("#t201")).to_be_visible()
+        made.click("#raw")
+        expect(made.locator("#t201 .words")).to_have_text("**one**")
+    context.close()
+
+
+def test_keys_walk_the_conversation(tmp_path: Path, page: Page) -> None:
+    library, conv = spoken(tmp_path, ["word " * 200, "other " * 300], turns=8)
+    with served(library) as room:
+        page.goto(f"{room}/c/{conv}#t2")
+        page.keyboard.press("j")
+        expect(page.locator(".turn.here")).to_have_id("t3")
+        page.keyboard.press("k")
+        expect(page.locator(".turn.here")).to_have_id("t2")
+        page.keyboard.press("G")
+        expect(page.locator(".turn.here")).to_have_id("t8")
+        page.keyboard.press("s")
+        page.wait_for_url("**/8/seen")
+        page.go_back()
+        page.keyboard.press("r")
+        page.wait_for_url("**raw=1**")
+        page.keyboard.press("?")
+        expect(page.locator("#keys")).to_be_visible()
+
+
+def test_a_running_conversation_types_itself_and_outlives_the_server(
+    tmp_path: Path, page: Page
+) -> None:
+    library = Library(tmp_path)
+    run = library.create("live", {})
+    port = _free()
+    with run.writing() as log:
+        turn = _begin(log)
+        live = log.live(CONV)
+        with served(library, port) as room:
+            page.goto(f"{room}/c/{CONV}")
+            expect(page.locator("#following-words")).to_have_text("following")
+            for event in turn[:1]:
+                live.hear(log.append(CONV, event))
+            live.hear(Delta("typed "))
+            live.hear(Delta("words"))
+            expect(page.locator("#typing .words").last).to_have_text("typed words")
+            live.hear(log.append(CONV, turn[1]))
+            expect(page.locator("#t2")).to_be_visible()
+            expect(page.locator("#typing")).to_be_hidden()
+        for number in range(3, 30):
+            message = Message("Ada", f"while it was away, {number}")
+            log.append(CONV, MessageInjected(number, message))
+        with served(library, port):
+            expect(page.locator("#t29")).to_be_attached(timeout=15_000)
+            numbers = page.evaluate(
+                "[...document.querySelectorAll('#turns > .turn')].map(t => t.id)"
+            )
+            assert numbers == [f"t{number}" for number in range(1, 30)]
+            live.close()
+
+
+def _begin(log: Log) -> list[Event]:
+    """A conversation's first fact is written; the facts of its next turn come back."""
+    facts = apart(PAIR.events())
+    log.append(CONV, facts[0])
+    return facts[1:3]
+
+
+def _free() -> int:
+    with socket.socket() as asked:
+        asked.bind(("127.0.0.1", 0))
+        return int(asked.getsockname()[1])
+
+
+def test_two_thousand_turns_are_readable_within_a_second(tmp_path: Path, page: Page) -> None:
+    library, conv = spoken(tmp_path, ["word " * 60, "*other* words\nin lines " * 12], turns=2000)
+    with served(library) as room:
+        page.request.get(f"{room}/c/{conv}")
+        began = time.perf_counter()
+        page.goto(f"{room}/c/{conv}")
+        took = time.perf_counter() - began
+        for _ in range(12):
+            page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+            page.wait_for_timeout(100)
+        assert page.locator("#turns > .turn").count() > 600
+    print(json.dumps({"first page of 2,000 turns, s": round(took, 3)}))  # noqa: T201 - a benchmark
+    assert took < 1
