@@ -73,20 +73,16 @@ class Said:
         A likeness that is sure to be under ``least`` is not worked out and counts as none.
         """
         self.turns += 1
-        pieces = clauses(text)
-        known = self._where.keys() & pieces
-        echo = self._echo(text, pieces, known, least)
+        now: dict[bytes, tuple[int, ...]] = dict.fromkeys(clauses(text), (self.turns,))
+        known = self._where.keys() & now.keys()
+        echo = self._echo(text, now, known, least)
         self._exact[text] = self.turns
-        self._remember(pieces, known)
+        for piece in known:
+            now[piece] = (self.turns, *self._where[piece])[:_LATEST]
+        self._where.update(now)
         return echo
 
-    def _remember(self, pieces: frozenset[bytes], known: set[bytes]) -> None:
-        where, now = self._where, (self.turns,)
-        for piece in known:
-            where[piece] = (now + where[piece])[:_LATEST]
-        where.update(dict.fromkeys(pieces - known if known else pieces, now))
-
-    def _echo(self, text: str, pieces: frozenset[bytes], known: set[bytes], least: float) -> Echo:
+    def _echo(self, text: str, pieces: Iterable[bytes], known: set[bytes], least: float) -> Echo:
         exact = self._exact.get(text)
         same = _size(known)
         if exact is None and not same:
@@ -125,7 +121,7 @@ def _size(pieces: Iterable[bytes]) -> int:
 
 
 @lru_cache(maxsize=_RECENT)
-def clauses(text: str) -> frozenset[bytes]:
+def clauses(text: str) -> tuple[bytes, ...]:
     """The clauses of a text, folded: of a long text the long ones, else all that count."""
     raw = text.encode("utf-8", "surrogatepass")
     if len(raw) != len(text) and (b"\xe3" in raw or b"\xef" in raw or b"\xe0" in raw):
@@ -133,4 +129,4 @@ def clauses(text: str) -> frozenset[bytes]:
             raw = raw.replace(cut, b"\n")
     pieces = raw.translate(_FOLD, _DROPPED).split()
     long = [piece for piece in pieces if len(piece) > CLAUSE] if len(raw) > LONG else []
-    return frozenset(long or [piece for piece in pieces if len(piece) > FRAGMENT])
+    return tuple(long or [piece for piece in pieces if len(piece) > FRAGMENT])

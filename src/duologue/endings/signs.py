@@ -196,7 +196,7 @@ def _as_words(text: str) -> str:
 
 def spoken_from(text: str) -> int:
     """Where what is said begins: after a closed block of reasoning that a model left in."""
-    at = text.find(_THINKING)
+    at = text.find(_THINKING) if "<" in text else -1  # one character is found far sooner than eight
     return 0 if at < 0 else at + len(_THINKING)
 
 
