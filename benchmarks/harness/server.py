@@ -32,9 +32,7 @@ _GET = b'{"object":"list","data":[{"id":"fake","object":"model"}]}'
 
 def text(words: int) -> str:
     """What the model says, always."""
-    said = (
-        "What stays with me is how the thread that we pulled on kept leading somewhere new".split()
-    )
+    said = _SAID.split(" ")
     return " ".join(said[n % len(said)] for n in range(words))
 
 
