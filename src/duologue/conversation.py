@@ -23,13 +23,14 @@ from duologue.core.event import (
     TurnCompleted,
     TurnStarted,
 )
+from duologue.core.growing import Views
 from duologue.core.message import Message, silence
 from duologue.core.order import next_speaker
-from duologue.core.perspective import SILENCE, view
+from duologue.core.perspective import SILENCE, key, view
 from duologue.core.provider import Call, Completion, Delta, Failure, Item, Provider, Seat
 from duologue.core.spec import ConversationSpec, Resend, check
 from duologue.core.state import State, apply, fold
-from duologue.core.wire import digest, encode
+from duologue.core.wire import encode
 from duologue.errors import (
     ConfigurationError,
     DuologueError,
@@ -81,13 +82,14 @@ async def converse(
         rehearse(state)
         yield start
     _refuse_other_seats(state.begun(), providers)
+    views = Views()
     while True:
         while fact := due(state, detectors):
             state = apply(state, fact)
             yield fact
             if isinstance(fact, ConversationEnded):
                 return
-        async with aclosing(_turn(state, providers)) as turn:
+        async with aclosing(_turn(state, views, providers)) as turn:
             async for item in turn:
                 if not isinstance(item, Delta):
                     state = apply(state, item)
@@ -160,7 +162,7 @@ def _difference(recorded: Seat, found: Seat) -> str:
 
 
 async def _turn(
-    state: State, providers: Mapping[str, Provider]
+    state: State, views: Views, providers: Mapping[str, Provider]
 ) -> AsyncGenerator[Event | Delta, None]:
     """One turn: the fact that it starts, the reply as it comes, the fact of what came.
 
@@ -172,11 +174,10 @@ async def _turn(
     running = _otherwise(state, name, _provider(providers, name).seat)
     start = TurnStarted(state.turn, name, "", running=running)
     try:
-        request = view(state, name)
-        wire = encode(state.begun().seats[name], request)
-        start = replace(start, request=digest(wire.body), edits=wire.edits)
+        wire = views.wire(state, name)
+        start = replace(start, request=wire.digest, edits=wire.edits)
         yield start
-        call = Call(wire.body, request.key)
+        call = Call(wire.body, key(state, name))
         async with aclosing(_reply(_provider(providers, name), call)) as reply:
             async for item in reply:
                 if isinstance(item, Delta):

@@ -4,7 +4,10 @@ The only place where roles are made. Own words are the assistant's, everybody el
 A view holds what the spec and the log hold and nothing more. This module knows no wire format.
 """
 
+from collections.abc import Iterator
 from hashlib import blake2b
+
+from msgspec.structs import replace
 
 from duologue.core.event import TurnCompleted
 from duologue.core.message import Message, Origin
@@ -24,28 +27,50 @@ def view(state: State, name: str) -> Request:
         KeyError: nobody has that name.
         RecordError: the conversation has not started.
     """
+    said = heard(state, name, state.views.get(name, 1) - 1)
+    asked = unheard(state, name)
+    return replace(asked, messages=(*asked.messages, *said), seed=seed(state, name))
+
+
+def unheard(state: State, name: str) -> Request:
+    """A view that holds what its participant knows before anything is said, and no seed.
+
+    It is the same for every turn of a conversation.
+    """
     spec = state.begun().spec
     seat = spec.seat(name)
     private = (Message(line.author, line.text, Origin(line.origin)) for line in seat.private)
-    own = [_heard(spec, name, message) for message in private if _hears(message, name)]
-    first = state.views.get(name, 1)
-    said = [
-        _heard(spec, name, entry.message, entry.completed)
-        for entry in state.entries[first - 1 :]
-        if _hears(entry.message, name)
-    ]
-    silent = sum(attempt.boundary == SILENCE for attempt in state.attempts)
     return Request(
         participant=name,
         system=_system(spec, seat),
         framing=seat.framing,
-        messages=(*own, *said),
+        messages=tuple(_heard(spec, seat, line) for line in private if _hears(line, name)),
         sampling=seat.sampling,
-        seed=turn_seed(spec, seat, state.turn, silent),
         stand_in=spec.stand_in,
-        key=f"{state.begun().key}/{name}",
+        key=key(state, name),
         tools=offered(spec),
     )
+
+
+def key(state: State, name: str) -> str:
+    """The conversation and the participant, for routing to the same cache."""
+    return f"{state.begun().key}/{name}"
+
+
+def heard(state: State, name: str, since: int) -> Iterator[Heard]:
+    """What ``name`` has heard and said after message ``since``, as it is shown it."""
+    spec = state.begun().spec
+    seat = spec.seat(name)
+    for entry in state.entries[since:]:
+        if _hears(entry.message, name):
+            yield _heard(spec, seat, entry.message, entry.completed)
+
+
+def seed(state: State, name: str) -> int | None:
+    """The seed of the next attempt, if ``name`` makes it; None when the spec has no seed."""
+    spec = state.begun().spec
+    silent = sum(attempt.boundary == SILENCE for attempt in state.attempts)
+    return turn_seed(spec, spec.seat(name), state.turn, silent)
 
 
 def offered(spec: ConversationSpec) -> tuple[Tool, ...]:
@@ -89,16 +114,16 @@ def _hears(message: Message, name: str) -> bool:
 
 
 def _heard(
-    spec: ConversationSpec, name: str, message: Message, reply: TurnCompleted | None = None
+    spec: ConversationSpec, seat: Participant, message: Message, reply: TurnCompleted | None = None
 ) -> Heard:
     """A message as this participant is shown it."""
-    if message.author == name:
+    if message.author == seat.name:
         blocks, calls = (reply.blocks, _calls(spec, reply)) if reply else ((), ())
         return Heard(Role.OWN, message.author, message.text, blocks, calls)
     text = message.text
     if spec.share_reasoning and reply is not None and reply.reasoning:
         text = f"<thinking>\n{reply.reasoning}\n</thinking>\n\n{text}"
-    if _labelled(spec, spec.seat(name)):
+    if _labelled(spec, seat):
         text = f"{message.author}: {text}"
     return Heard(Role.OTHER, message.author, text)
 

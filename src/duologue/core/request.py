@@ -102,9 +102,11 @@ class Wire(msgspec.Struct, frozen=True):
         body: what is sent, digested and rebuilt.
         stable: how many leading bytes the same participant's next body must begin with: views
             only grow.
+        digest: BLAKE2b-256 of the body, in hexadecimal: how the request is named in the log.
         edits: what the dialect's rules changed.
     """
 
     body: bytes
     stable: int
+    digest: str
     edits: tuple[Edit, ...] = ()

@@ -16,7 +16,7 @@ from duologue.core.provider import Provider, Seat
 from duologue.core.request import Heard, Request, Role, Wire
 from duologue.core.state import fold
 from duologue.core.wire import digest, encode
-from duologue.core.wire.pieces import body, members, with_extra
+from duologue.core.wire.pieces import begun, ended, members, with_extra
 from duologue.errors import RequestRefusedError
 from strategies import Spoken, hold, scripts, texts
 from wire_views import TALK, read, request, requests, seat, spoken
@@ -182,7 +182,8 @@ def test_reasoning_of_another_dialect_is_left_out_as_an_edit(dialect: str) -> No
 
 
 def test_an_object_is_made_of_parts_that_may_be_empty() -> None:
-    assert body(members({}), members({"a": None}), b"") == b'{"a":null}'
+    assert begun(members({}), members({"a": None}), b"") == b'{"a":null,'
+    assert ended(members({}), members({"a": None}), b"") == b',"a":null}'
     assert with_extra({"a": None, "b": 1}, {"a": 2}, {"a": 3, "c": 4}) == {"b": 1, "a": 2, "c": 4}
 
 

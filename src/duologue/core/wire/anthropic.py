@@ -11,7 +11,16 @@ import msgspec
 from duologue.core.event import Edit
 from duologue.core.provider import Seat
 from duologue.core.request import Called, Heard, Request, Tool, Wire
-from duologue.core.wire.pieces import body, chosen, members, quirk, quoted, voiced, with_extra
+from duologue.core.wire.pieces import (
+    Draft,
+    begun,
+    chosen,
+    members,
+    quirk,
+    quoted,
+    with_extra,
+    written,
+)
 from duologue.core.wire.tools import answers
 
 LIMIT = 4096
@@ -24,39 +33,65 @@ _NAMES = {
 }
 
 
-def encode(seat: Seat, request: Request) -> Wire:
-    """``{"model", "stream", "max_tokens", …, "system", "messages": [...]}``, compact.
-
-    The dialect has no seed.
-
-    Raises:
-        RequestRefusedError: the provider would refuse the view.
-    """
-    heard, edits = voiced(seat, request, _ours)
-    sampling, extra = chosen(request.sampling, _NAMES), request.sampling.extra
-    if "max_tokens" not in {*sampling, *extra}:
-        detail = f"{seat.provider} requires a limit of tokens and none is declared: {LIMIT} is sent"
-        edits = (*edits, Edit("max_tokens", detail))
-        sampling = {"max_tokens": LIMIT, **sampling}
-    caching = quirk(seat, "cache") == "automatic"
-    stream = seat.settings.get("stream", True)
-    declared = {
-        "model": seat.model,
-        "stream": stream,
-        **sampling,
-        "system": request.system,
-        "tools": list(map(_tool, request.tools)) or None,
-    }
-    default = {"cache_control": {"type": "ephemeral"}} if caching else {}
-    head = members(with_extra(declared, extra, default, {"messages"}))
-    joined = b'"messages":[' + b",".join(_message(item) for item in heard)
-    return Wire(body(head, joined + b"]"), len(head) + len(joined) + 2, edits)
-
-
 def _ours(block: dict[str, Any]) -> bool:
     """Whether bound reasoning came by this dialect: a block of a message's content."""
     kind, text = block.get("type"), block.get("text")
     return kind in ("thinking", "redacted_thinking") or (kind == "text" and isinstance(text, str))
+
+
+class Messages(Draft):
+    """``{"model", "stream", "max_tokens", …, "system", "messages": [...]}``, compact.
+
+    The dialect has no seed.
+    """
+
+    ours = staticmethod(_ours)
+
+    def __init__(self, seat: Seat, request: Request) -> None:
+        """Begin with everything but the messages.
+
+        Raises:
+            RequestRefusedError: a field is declared twice.
+        """
+        super().__init__(seat, request)
+        self._between = b""
+        self._limit: tuple[Edit, ...] = ()
+        sampling, extra = chosen(request.sampling, _NAMES), request.sampling.extra
+        if "max_tokens" not in {*sampling, *extra}:
+            detail = (
+                f"{seat.provider} requires a limit of tokens and none is declared: {LIMIT} is sent"
+            )
+            self._limit = (Edit("max_tokens", detail),)
+            sampling = {"max_tokens": LIMIT, **sampling}
+        declared = {
+            "model": seat.model,
+            "stream": seat.settings.get("stream", True),
+            **sampling,
+            "system": request.system,
+            "tools": list(map(_tool, request.tools)) or None,
+        }
+        caching = quirk(seat, "cache") == "automatic"
+        default = {"cache_control": {"type": "ephemeral"}} if caching else {}
+        head = members(with_extra(declared, extra, default, {"messages"}))
+        self.put(begun(head) + b'"messages":[')
+
+    def say(self, heard: Heard) -> None:
+        """The message, and the answers to its calls."""
+        self.put(self._between + _message(heard))
+        self._between = b","
+
+    def end(self, seed: int | None) -> Wire:  # noqa: ARG002 - it is not sent
+        """Nothing stands after the messages."""
+        return self.closed(b"]}", self._limit)
+
+
+def encode(seat: Seat, request: Request) -> Wire:
+    """The exact bytes of one request, from nothing.
+
+    Raises:
+        RequestRefusedError: the provider would refuse the view.
+    """
+    return written(Messages(seat, request))
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import msgspec
 from duologue.core.provider import Seat
 from duologue.core.request import Heard, Request, Role, Wire
 from duologue.core.spec import Framing, Sampling
+from duologue.core.wire.pieces import Draft, written
 from duologue.errors import ConfigurationError
 
 Piece = tuple[str, str]
@@ -26,39 +27,80 @@ _ROLES = {Role.OWN: "assistant", Role.OTHER: "user"}
 _NEWLINE = "\n"
 
 
-def encode(seat: Seat, request: Request) -> Wire:
-    """``{"model", "sampling", "prompt": [[kind, text], ...], "seed"}``, compact.
+class Prompt(Draft):
+    """``{"model", "sampling", "prompt": [[kind, text], ...], "seed"}``, compact."""
 
-    Args:
-        seat: ``settings["bos"]`` is the control text before everything, or nothing;
-            ``settings["frames"]`` holds, for ``system``, ``user`` and ``assistant``, the control
-            text before and after, or is None with the reason in ``settings["no_frames"]``.
-        request: the view.
+    voiced = False
+
+    def __init__(self, seat: Seat, request: Request) -> None:
+        """Begin with what stands before everything that is said.
+
+        Args:
+            seat: ``settings["bos"]`` is the control text before everything, or nothing;
+                ``settings["frames"]`` holds, for ``system``, ``user`` and ``assistant``, the
+                control text before and after, or is None with the reason in
+                ``settings["no_frames"]``.
+            request: the view.
+
+        Raises:
+            ConfigurationError: the model has no chat template that fits the view.
+        """
+        super().__init__(seat, request)
+        self._script = request.framing is Framing.SCRIPT
+        self._frames = None if self._script else _frames(seat)
+        sampling = _one_line(request.sampling) if self._script else request.sampling
+        head = msgspec.json.encode({"model": seat.model, "sampling": sampling})
+        self.put(head[:-1] + b',"prompt":[')
+        self._between = b""
+        if bos := seat.settings.get("bos"):
+            self._put([("c", bos)])
+        if request.system is not None:
+            self._put(self._told(request.system))
+
+    def say(self, heard: Heard) -> None:
+        """A message between its role's control text, or a speech of a script."""
+        if self._frames is None:
+            self._put([("w", f"{heard.author}:\n"), ("w", heard.text), ("w", "\n\n")])
+        else:
+            self._put(_framed(self._frames[_ROLES[heard.role]], heard.text))
+
+    def end(self, seed: int | None) -> Wire:
+        """The opening of the next own message: the next body goes on from there."""
+        turn = ("w", f"{self.request.participant}:\n")
+        if self._frames is not None:
+            turn = ("c", self._frames["assistant"][0])
+        opening = self._between + msgspec.json.encode(turn)
+        rest = b'],"seed":' + msgspec.json.encode(seed) + b"}"
+        return self.closed(opening + rest, stable=len(opening))
+
+    def _told(self, system: str) -> list[Piece]:
+        """What stands before all that is said."""
+        if self._frames is None:
+            return [("w", system), ("w", "\n\n")]
+        return _framed(_system_frame(self.seat, self._frames), system)
+
+    def _put(self, pieces: list[Piece]) -> None:
+        """More pieces of the prompt."""
+        for piece in pieces:
+            self.put(self._between + msgspec.json.encode(piece))
+            self._between = b","
+
+
+def encode(seat: Seat, request: Request) -> Wire:
+    """The exact bytes of one request, from nothing.
 
     Raises:
         ConfigurationError: the model has no chat template that fits the view.
     """
-    script = request.framing is Framing.SCRIPT
-    pieces: list[Piece] = [("c", bos)] if (bos := seat.settings.get("bos")) else []
-    pieces += _script(request) if script else _chat(seat, request)
-    sampling = _one_line(request.sampling) if script else request.sampling
-    head = msgspec.json.encode({"model": seat.model, "sampling": sampling})
-    prompt = b",".join(msgspec.json.encode(piece) for piece in pieces)
-    grown = head[:-1] + b',"prompt":[' + prompt
-    return Wire(grown + b'],"seed":' + msgspec.json.encode(request.seed) + b"}", len(grown))
+    return written(Prompt(seat, request))
 
 
-def _chat(seat: Seat, request: Request) -> list[Piece]:
-    """Every message between its role's control text, then the opening of the next own message."""
-    frames = seat.settings["frames"]
+def _frames(seat: Seat) -> dict[str, Any]:
+    """The control text around messages."""
+    frames: dict[str, Any] | None = seat.settings["frames"]
     if frames is None:
         raise ConfigurationError(f"{seat.model}: {seat.settings['no_frames']}")
-    pieces: list[Piece] = []
-    if request.system is not None:
-        pieces += _framed(_system_frame(seat, frames), request.system)
-    for heard in request.messages:
-        pieces += _framed(frames[_ROLES[heard.role]], heard.text)
-    return [*pieces, ("c", frames["assistant"][0])]
+    return frames
 
 
 def _system_frame(seat: Seat, frames: dict[str, Any]) -> tuple[str, str]:
@@ -75,21 +117,6 @@ def _system_frame(seat: Seat, frames: dict[str, Any]) -> tuple[str, str]:
 def _framed(frame: tuple[str, str], words: str) -> list[Piece]:
     """Words between the control text before and after them."""
     return [("c", frame[0]), ("w", words), ("c", frame[1])]
-
-
-def _script(request: Request) -> list[Piece]:
-    """A running script that ends where the participant is to speak."""
-    pieces: list[Piece] = []
-    if request.system is not None:
-        pieces += [("w", request.system), ("w", "\n\n")]
-    for heard in request.messages:
-        pieces += _line(heard)
-    return [*pieces, ("w", f"{request.participant}:\n")]
-
-
-def _line(heard: Heard) -> list[Piece]:
-    """One speech of a script."""
-    return [("w", f"{heard.author}:\n"), ("w", heard.text), ("w", "\n\n")]
 
 
 def _one_line(sampling: Sampling) -> Sampling:

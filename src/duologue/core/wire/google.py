@@ -6,22 +6,24 @@ so they become parts of one content, as an edit: no word is changed. What differ
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from duologue.core.event import Edit
 from duologue.core.provider import Seat
 from duologue.core.request import Called, Heard, Request, Role, Tool, Wire
 from duologue.core.wire.pieces import (
-    body,
+    Draft,
+    begun,
     chosen,
+    ended,
     members,
     present,
     quoted,
-    voiced,
     with_extra,
+    written,
 )
 from duologue.core.wire.tools import answers
 from duologue.errors import RequestRefusedError
@@ -35,29 +37,76 @@ _NAMES = {
 }
 
 
-def encode(seat: Seat, request: Request) -> Wire:
+def _ours(block: dict[str, Any]) -> bool:
+    """Whether bound reasoning came by this dialect: a signed part, words or calls beside it."""
+    text = block.get("text", "")
+    return isinstance(text, str) and (
+        isinstance(block.get("thoughtSignature"), str)
+        or block.keys() == {"text"}
+        or "functionCall" in block
+    )
+
+
+class Contents(Draft):
     """``{"systemInstruction", "contents": [...], "generationConfig": {...}}``, compact.
 
     ``sampling.extra`` stands beside ``contents``; a ``generationConfig`` in it is joined with what
     is declared, so ``{"generationConfig": {"thinkingConfig": ...}, "safetySettings": [...]}``.
+    """
+
+    ours = staticmethod(_ours)
+
+    def __init__(self, seat: Seat, request: Request) -> None:
+        """Begin with the system's words and the tools."""
+        super().__init__(seat, request)
+        self._side: Role | None = None
+        self._between = b""
+        self._joined: tuple[Edit, ...] = ()
+        told = None if request.system is None else {"parts": [{"text": request.system}]}
+        offered = list(map(_tool, request.tools))
+        tools = [{"functionDeclarations": offered}] if offered else None
+        self._system = present({"systemInstruction": told, "tools": tools})
+        self.put(begun(members(self._system)) + b'"contents":[')
+
+    def say(self, heard: Heard) -> None:
+        """The parts of a message, and the answers to its calls as parts of the other side.
+
+        A content is what one side said before the other answered; the last one stays open.
+        """
+        for side, parts in _sides(heard):
+            if side is self._side:
+                self._join()
+            else:
+                self._turn(side)
+            for part in parts:
+                self.put(self._between + part)
+                self._between = b","
+
+    def _turn(self, side: Role) -> None:
+        """Close the other side's content, and open this side's."""
+        before = b"" if self._side is None else b"]},"
+        self.put(before + b'{"role":' + _ROLES[side] + b',"parts":[')
+        self._side, self._between = side, b""
+
+    def _join(self) -> None:
+        """Go on with the same side's content, on the record."""
+        who = self.seat.provider
+        detail = f"{who} refuses neighbours of one role: they are parts of one content"
+        self._joined = (Edit("joined", detail),)
+
+    def end(self, seed: int | None) -> Wire:
+        """What differs from turn to turn stands after the contents."""
+        tail = _tail(replace(self.request, seed=seed), {"contents", *self._system})
+        return self.closed(b"]}]" + ended(members(tail)), self._joined)
+
+
+def encode(seat: Seat, request: Request) -> Wire:
+    """The exact bytes of one request, from nothing.
 
     Raises:
         RequestRefusedError: the provider would refuse the view.
     """
-    heard, edits = voiced(seat, request, _ours)
-    sides = [side for item in heard for side in _sides(item)]
-    runs = [list(run) for _, run in groupby(sides, key=lambda side: side[0])]
-    if len(runs) < len(sides):
-        detail = f"{seat.provider} refuses neighbours of one role: they are parts of one content"
-        edits = (*edits, Edit("joined", detail))
-    told = None if request.system is None else {"parts": [{"text": request.system}]}
-    offered = [{"functionDeclarations": list(map(_tool, request.tools))}] if request.tools else None
-    system = present({"systemInstruction": told, "tools": offered})
-    head, tail = members(system), members(_tail(request, {"contents", *system}))
-    contents = b'"contents":[' + b",".join(_content(run) for run in runs)
-    open_end = len(contents) - len(b"]}")
-    before = len(b"{") + (len(head) + len(b",") if head else 0)
-    return Wire(body(head, contents + b"]", tail), before + open_end, edits)
+    return written(Contents(seat, request))
 
 
 def _tail(request: Request, taken: Iterable[str]) -> dict[str, Any]:
@@ -76,16 +125,6 @@ def _tool(tool: Tool) -> dict[str, str]:
     return {"name": tool.name, "description": tool.description}
 
 
-def _ours(block: dict[str, Any]) -> bool:
-    """Whether bound reasoning came by this dialect: a signed part, words or calls beside it."""
-    text = block.get("text", "")
-    return isinstance(text, str) and (
-        isinstance(block.get("thoughtSignature"), str)
-        or block.keys() == {"text"}
-        or "functionCall" in block
-    )
-
-
 _Side = tuple[Role, list[bytes]]
 
 
@@ -94,12 +133,6 @@ def _sides(heard: Heard) -> Iterator[_Side]:
     yield heard.role, _parts(heard)
     if heard.calls:
         yield Role.OTHER, [_answer(call, words) for call, words in answers(heard.calls)]
-
-
-def _content(run: list[_Side]) -> bytes:
-    """One content: what one side said before the other answered."""
-    parts = b",".join(part for _, parts in run for part in parts)
-    return b'{"role":' + _ROLES[run[0][0]] + b',"parts":[' + parts + b"]}"
 
 
 def _parts(heard: Heard) -> list[bytes]:

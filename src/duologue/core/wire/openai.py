@@ -13,39 +13,74 @@ import msgspec
 from duologue.core.provider import Seat
 from duologue.core.request import Called, Heard, Request, Tool, Wire
 from duologue.core.wire.pieces import (
-    body,
+    Draft,
+    begun,
     chosen,
+    ended,
     members,
     present,
     quirk,
     quoted,
-    voiced,
     with_extra,
+    written,
 )
 from duologue.core.wire.tools import answers
 
 _NAMES = {"temperature": "temperature", "top_p": "top_p", "stop": "stop"}
 
 
-def encode(seat: Seat, request: Request) -> Wire:
-    """``{"model", "stream", …, "messages": [...], "seed"}``, compact.
+def _ours(block: dict[str, Any]) -> bool:
+    """Whether bound reasoning came by this dialect: a field of a message, and its value."""
+    return block.keys() == {"field", "value"} and isinstance(block["field"], str)
 
-    Args:
-        seat: ``settings`` holds ``stream`` and the provider's ``quirks``.
-        request: the view.
+
+class Chat(Draft):
+    """``{"model", "stream", …, "messages": [...], "seed"}``, compact."""
+
+    ours = staticmethod(_ours)
+
+    def __init__(self, seat: Seat, request: Request) -> None:
+        """Begin with everything but the messages and the seed.
+
+        Args:
+            seat: ``settings`` holds ``stream`` and the provider's ``quirks``.
+            request: the view.
+
+        Raises:
+            RequestRefusedError: a field is declared twice.
+        """
+        super().__init__(seat, request)
+        self._between = b""
+        head = members(_head(seat, request, {"messages", *self._seed(request.seed)}))
+        self.put(begun(head) + b'"messages":[')
+        if request.system is not None:
+            self._put(_plain(quirk(seat, "system_role") or "system", request.system))
+
+    def say(self, heard: Heard) -> None:
+        """The message, and the answers to its calls."""
+        self._put(_message(self.seat, heard))
+
+    def end(self, seed: int | None) -> Wire:
+        """The seed stands last, under the name that the provider has for it."""
+        return self.closed(b"]" + ended(members(self._seed(seed))))
+
+    def _put(self, message: bytes) -> None:
+        """One more member of the list."""
+        self.put(self._between + message)
+        self._between = b","
+
+    def _seed(self, seed: int | None) -> dict[str, Any]:
+        """The seed as a field; nothing for none."""
+        return present({quirk(self.seat, "seed") or "seed": seed})
+
+
+def encode(seat: Seat, request: Request) -> Wire:
+    """The exact bytes of one request, from nothing.
 
     Raises:
         RequestRefusedError: the provider would refuse the view.
     """
-    heard, edits = voiced(seat, request, _ours)
-    messages = [_message(seat, item) for item in heard]
-    if request.system is not None:
-        role = quirk(seat, "system_role") or "system"
-        messages.insert(0, _plain(role, request.system))
-    seed = present({quirk(seat, "seed") or "seed": request.seed})
-    head = members(_head(seat, request, {"messages", *seed}))
-    joined = b'"messages":[' + b",".join(messages)
-    return Wire(body(head, joined + b"]", members(seed)), len(head) + len(joined) + 2, edits)
+    return written(Chat(seat, request))
 
 
 def _head(seat: Seat, request: Request, taken: Iterable[str]) -> dict[str, object]:
@@ -69,11 +104,6 @@ def _head(seat: Seat, request: Request, taken: Iterable[str]) -> dict[str, objec
         },
         taken,
     )
-
-
-def _ours(block: dict[str, Any]) -> bool:
-    """Whether bound reasoning came by this dialect: a field of a message, and its value."""
-    return block.keys() == {"field", "value"} and isinstance(block["field"], str)
 
 
 def reasoning_back(seat: Seat, *, calls: bool) -> str | None:

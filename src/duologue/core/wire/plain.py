@@ -7,24 +7,44 @@ last but for the seed, so that a body begins with the body before it.
 import msgspec
 
 from duologue.core.provider import Seat
-from duologue.core.request import Request, Wire
+from duologue.core.request import Heard, Request, Wire
+from duologue.core.wire.pieces import Draft, written
 
 
-def encode(seat: Seat, request: Request) -> Wire:
+class Plain(Draft):
     """``{"model", "participant", "system", "sampling", "messages": [...], "seed"}``, compact.
 
     Tools, where any are offered, stand before the messages.
     """
-    tools = [{"name": tool.name, "description": tool.description} for tool in request.tools]
-    head = msgspec.json.encode(
-        {
-            "model": seat.model,
-            "participant": request.participant,
-            "system": request.system,
-            "sampling": request.sampling,
-            **({"tools": tools} if tools else {}),
-        }
-    )
-    messages = b",".join(msgspec.json.encode(message) for message in request.messages)
-    grown = head[:-1] + b',"messages":[' + messages
-    return Wire(grown + b'],"seed":' + msgspec.json.encode(request.seed) + b"}", len(grown))
+
+    voiced = False
+
+    def __init__(self, seat: Seat, request: Request) -> None:
+        """Begin with everything but the messages and the seed."""
+        super().__init__(seat, request)
+        tools = [{"name": tool.name, "description": tool.description} for tool in request.tools]
+        head = msgspec.json.encode(
+            {
+                "model": seat.model,
+                "participant": request.participant,
+                "system": request.system,
+                "sampling": request.sampling,
+                **({"tools": tools} if tools else {}),
+            }
+        )
+        self.put(head[:-1] + b',"messages":[')
+        self._between = b""
+
+    def say(self, heard: Heard) -> None:
+        """The message as it is."""
+        self.put(self._between + msgspec.json.encode(heard))
+        self._between = b","
+
+    def end(self, seed: int | None) -> Wire:
+        """The seed stands last."""
+        return self.closed(b'],"seed":' + msgspec.json.encode(seed) + b"}")
+
+
+def encode(seat: Seat, request: Request) -> Wire:
+    """The exact bytes of one request, from nothing."""
+    return written(Plain(seat, request))

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from duologue.core.event import Edit
 from duologue.core.provider import Seat
-from duologue.core.request import Called, Heard, Request
+from duologue.core.request import Called, Heard, Request, Tool
 from duologue.core.wire.pieces import quirk
 from duologue.errors import ConfigurationError
 
@@ -33,24 +33,18 @@ def takes_tools(seat: Seat) -> bool:
     return said == "accepted" or (seat.dialect in _DIALECTS and said != "refused")
 
 
-def fitted(seat: Seat, request: Request) -> tuple[Request, tuple[Edit, ...]]:
-    """A request whose tools and past calls this seat's dialect can write, and what was changed.
+def offered(seat: Seat, request: Request) -> tuple[tuple[Tool, ...], tuple[Edit, ...]]:
+    """The tools of a request that this seat's dialect can write, and what was changed.
 
     Raises:
         ConfigurationError: a tool cannot be offered, and there is nothing else in its place.
     """
-    if not request.tools and not any(heard.calls for heard in request.messages):
-        return request, ()
-    edits: list[Edit] = []
-    tools = request.tools
-    if tools and not takes_tools(seat):
-        _refuse_needed(seat, request)
-        names = ", ".join(tool.name for tool in tools)
-        edits.append(Edit("tools", f"{seat.provider} takes no tools: {names} cannot be offered"))
-        tools = ()
-    past = _Past(seat)
-    messages = tuple(past.shown(heard, place) for place, heard in enumerate(request.messages))
-    return replace(request, tools=tools, messages=messages), (*edits, *past.edits)
+    if not request.tools or takes_tools(seat):
+        return request.tools, ()
+    _refuse_needed(seat, request)
+    names = ", ".join(tool.name for tool in request.tools)
+    detail = f"{seat.provider} takes no tools: {names} cannot be offered"
+    return (), (Edit("tools", detail),)
 
 
 def _refuse_needed(seat: Seat, request: Request) -> None:
@@ -64,10 +58,15 @@ def _refuse_needed(seat: Seat, request: Request) -> None:
             )
 
 
-class _Past:
-    """The calls of a view, from its first message on."""
+class Past:
+    """The calls of a view, from its first message on.
+
+    Attributes:
+        edits: what was changed so far.
+    """
 
     def __init__(self, seat: Seat) -> None:
+        """Begin with no calls."""
         self.edits: list[Edit] = []
         self._seat = seat
         self._count = 0
