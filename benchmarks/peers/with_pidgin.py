@@ -32,6 +32,7 @@ async def hold(asked: Asked, conversations: int, messages: int) -> int:
         convergence_action="continue",
     )
     with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)  # it leaves a folder of its own wherever it is
         runner = ExperimentRunner(Path(folder))
         await runner.run_experiment_with_id(uuid.uuid4().hex, "measured", wanted)
         return _messages(Path(folder))
