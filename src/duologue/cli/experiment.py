@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from duologue.scale.experiment import Execution, Wanted
 
 
+Limits = tuple[int | None, float | None, float | None]
+"""A budget as it was typed: tokens, dollars, minutes."""
+
+
 class Manner(msgspec.Struct, frozen=True):
     """How an experiment is to be shown.
 
@@ -56,6 +60,7 @@ class Chosen(msgspec.Struct, frozen=True):
         most: conversations to hold now.
         workers: processes.
         at_once: conversations at once in each.
+        on: what carries the workers.
         retry_failed: whether what failed is tried again.
     """
 
@@ -63,6 +68,7 @@ class Chosen(msgspec.Struct, frozen=True):
     most: int | None = None
     workers: int | None = None
     at_once: int | None = None
+    on: str | None = None
     retry_failed: bool = False
 
     def wanted(self, budget: Budget | None = None) -> "Wanted":
@@ -70,6 +76,7 @@ class Chosen(msgspec.Struct, frozen=True):
         from duologue.scale.experiment import Wanted
 
         return Wanted(
+            on=self.on,
             workers=self.workers,
             at_once=self.at_once,
             most=self.most,
@@ -83,7 +90,7 @@ def begin_named(
     library: Library,
     file: str,
     chosen: Chosen,
-    budget: tuple[int | None, float | None, float | None],
+    budget: Limits,
     *,
     name: str | None,
     quiet: bool,
@@ -101,9 +108,22 @@ def begin_named(
     if name is not None:
         experiment = replace(experiment, name=name)
     _prepare(plan(experiment).conversations)
-    purse = None if budget == (None, None, None) else Budget(*budget)
+    limits = purse(budget)
     run = folder(library, experiment)
-    carry_out(run, experiment, chosen.wanted(purse), Manner(quiet, json))
+    carry_out(run, experiment, chosen.wanted(limits), Manner(quiet, json))
+
+
+def purse(budget: Limits) -> Budget | None:
+    """What may be spent; None where nothing was said of it.
+
+    Raises:
+        ConfigurationError: a limit is not more than nothing.
+    """
+    tokens, usd, minutes = budget
+    for option, limit in (("usd", usd), ("minutes", minutes)):
+        if limit is not None and not limit > 0:
+            raise ConfigurationError(f"--budget-{option} {limit:g}: more than 0 is needed")
+    return None if budget == (None, None, None) else Budget(tokens, usd, minutes)
 
 
 def kept(library: Library, what: str) -> tuple[Run, Experiment] | None:
