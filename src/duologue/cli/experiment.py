@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from duologue.cli.holding import FAILED, INTERRUPTED
 from duologue.core.experiment import Experiment
-from duologue.core.plan import Planned, plan
+from duologue.core.plan import Plan, Planned, plan
 from duologue.core.spec import Budget
 from duologue.errors import ConfigurationError
 from duologue.store.library import Library, folder_name
@@ -107,10 +107,10 @@ def begin_named(
     experiment = load(file, Path.cwd())
     if name is not None:
         experiment = replace(experiment, name=name)
-    _prepare(plan(experiment).conversations)
-    limits = purse(budget)
+    planned, limits = plan(experiment), purse(budget)
+    _prepare(planned.conversations)
     run = folder(library, experiment)
-    carry_out(run, experiment, chosen.wanted(limits), Manner(quiet, json))
+    carry_out(run, planned, chosen.wanted(limits), Manner(quiet, json))
 
 
 def purse(budget: Limits) -> Budget | None:
@@ -137,12 +137,12 @@ def kept(library: Library, what: str) -> tuple[Run, Experiment] | None:
     return None if experiment is None else (run, experiment)
 
 
-def carry_out(run: Run, experiment: Experiment, wanted: "Wanted", manner: Manner) -> None:
+def carry_out(run: Run, planned: Plan, wanted: "Wanted", manner: Manner) -> None:
     """Hold what is still to be held of an experiment that has a run."""
     from duologue.cli.board import Board
     from duologue.scale.experiment import execution
 
-    with execution(run, plan(experiment), wanted) as held:
+    with execution(run, planned, wanted) as held:
         with Board(held, quiet=manner.quiet, json=manner.json) as board:
             asyncio.run(_carried_out(held, board.see, board.look))
         _told(held, manner)

@@ -6,6 +6,7 @@ import typer
 
 from duologue.cli.completing import Id
 from duologue.cli.holding import Showing, hold
+from duologue.core.plan import plan
 from duologue.errors import ConfigurationError
 
 
@@ -43,7 +44,7 @@ def resume(
     if (found := kept(ctx.obj, id_)) is not None:
         run, experiment = found
         chosen = Chosen(workers=workers, on=on, retry_failed=retry_failed)
-        carry_out(run, experiment, chosen.wanted(purse(limits)), Manner(quiet, json))
+        carry_out(run, plan(experiment), chosen.wanted(purse(limits)), Manner(quiet, json))
         return
     if (workers, on, *limits) != (None,) * 5:
         raise ConfigurationError(

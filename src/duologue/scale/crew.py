@@ -325,6 +325,7 @@ class Crew:
         while True:
             await asyncio.sleep(LOOK_S)
             self._look()
+            self.standings.remember()
 
     def _look(self) -> None:
         """Take in what was appended to the log."""

@@ -100,6 +100,7 @@ class Execution:
         count = workers(self.chosen, wanted, carrier)
         numbers, self.wrong = _patiently(lambda: run.mended(count))
         self.standings = Standings(run, run.lengths()).catch_up()
+        self.standings.remember()
         self.how = How(count, at_once(self.chosen, wanted, count), tuple(numbers), carrier)
         self.before = self.standings.spend
         self.todo = self._todo()
@@ -145,7 +146,10 @@ class Execution:
             seen=seen,
             looked=looked,
         )
-        await self.crew.hold(self.todo)
+        try:
+            await self.crew.hold(self.todo)
+        finally:
+            self.standings.remember()
 
     def interrupt(self) -> None:
         """Begin no further turn; the second time, end those in flight, too."""
