@@ -14,8 +14,9 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from hashlib import blake2b
+from operator import add
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -27,6 +28,7 @@ from duologue.store.run import Run
 
 _BEGUN, _SENT = "conversation_started", "turn_started"
 _SAID, _FAILED, _ENDED = "turn_completed", "attempt_failed", "conversation_ended"
+_OUTCOMES = frozenset({_SAID, _FAILED})
 
 
 MEMORY = "standings.bin"
@@ -40,18 +42,8 @@ WORTH = 1 << 24
 """How many new bytes of log are worth remembering, or an eighth of the log if that is more."""
 
 
-class Place(NamedTuple):
-    """Where a record stands.
-
-    Attributes:
-        segment: the name of its file.
-        offset: of its first byte.
-        size: its bytes, without the newline.
-    """
-
-    segment: str
-    offset: int
-    size: int
+Place: TypeAlias = tuple[str, int, int]
+"""Where a record stands: its segment's name, its first byte's offset, its bytes but the newline."""
 
 
 class Words(msgspec.Struct, frozen=True, gc=False):
@@ -124,12 +116,15 @@ class Spend(msgspec.Struct, frozen=True):
 
 def spent(fact: Fact) -> Spend | None:
     """What one outcome took; None where a fact is none. A failed attempt may not say: nothing."""
-    if fact.kind not in {_SAID, _FAILED}:
-        return None
+    return Spend(*_amounts(fact)) if fact.kind in _OUTCOMES else None
+
+
+def _amounts(fact: Fact) -> tuple[int, int, int, int, float, float, int, int]:
+    """What one outcome took, in the order of ``Spend``; a plain tuple, for there are millions."""
     said = fact.kind == _SAID
     usage = fact.usage
     silent = usage.input is None and usage.output is None
-    return Spend(
+    return (
         int(said),
         int(not said),
         usage.input or 0,
@@ -181,12 +176,12 @@ class Standing(msgspec.Struct):
             return "records are missing, or there twice"
         return self.problem
 
-    def see(self, glance: Glance, place: tuple[str, int, int]) -> None:
+    def see(self, glance: Glance, place: Place) -> None:
         """Take in one of its records; those of other segments may come in any order."""
         self.records += 1
         fact = glance.event
         if self.reason is None or self.failed:
-            self.places.append(Place(*place))
+            self.places.append(place)
         if fact.message is not None and fact.turn > self.messages:
             self.messages = fact.turn
         if glance.seq > self.last:
@@ -246,7 +241,7 @@ class Standings:
         self.run = run
         self.of: dict[str, Standing] = {}
         self.problems: list[str] = []
-        self._took: dict[str, float] = dict.fromkeys(Spend.__struct_fields__, 0)
+        self._took: list[float] = list(msgspec.structs.astuple(Spend()))
         self._mark = mark
         self._ends: dict[str, tuple[int, int]] = {}
         self._hashed: dict[str, _Hashed] = {}
@@ -256,13 +251,13 @@ class Standings:
     @property
     def spend(self) -> Spend:
         """What all outcomes took."""
-        return msgspec.convert(self._took, Spend)
+        return Spend(*self._took)  # type: ignore[arg-type] # whole numbers stay whole
 
     def at_work(self, standing: Standing) -> bool:
         """Whether a conversation that is open was written to since the mark."""
         if self._mark is None:
             return False
-        return any(place.offset >= self._mark.get(place.segment, 0) for place in standing.places)
+        return any(at >= self._mark.get(segment, 0) for segment, at, _ in standing.places)
 
     def read_on(self) -> Iterator[Seen]:
         """Take in every whole line that was appended since, and show it.
@@ -310,7 +305,7 @@ class Standings:
             finally:
                 self._ends[name] = (offset, number)
 
-    def _take(self, raw: bytes, place: tuple[str, int, int], number: int) -> Glance | None:
+    def _take(self, raw: bytes, place: Place, number: int) -> Glance | None:
         """Take in one line; one that cannot be read is a problem of its conversation."""
         try:
             glance = self._decoder.decode(raw)
@@ -325,14 +320,8 @@ class Standings:
             standing = self.of[glance.conv] = Standing(glance.conv)
         standing.see(glance, place)
         if glance.event.kind in _OUTCOMES:
-            self._count(glance.event)
+            self._took = list(map(add, self._took, _amounts(glance.event)))
         return glance
-
-    def _count(self, fact: Fact) -> None:
-        """Count what an outcome took."""
-        took = spent(fact)
-        for unit in _UNITS:
-            self._took[unit] += getattr(took, unit)
 
     def _damaged(self, conv: str, what: str) -> None:
         """Keep a problem, and whose it is if that can be told."""
@@ -381,14 +370,10 @@ class Standings:
                 return
         self.of = {standing.id: standing for standing in found.standings}
         self.problems = found.problems
-        self._took = msgspec.structs.asdict(found.spend)
+        self._took = list(msgspec.structs.astuple(found.spend))
         self._ends = {name: (each.size, each.lines) for name, each in found.segments.items()}
         self._hashed = hashed
         self._remembered = sum(end for end, _ in self._ends.values())
-
-
-_OUTCOMES = frozenset({_SAID, _FAILED})
-_UNITS = Spend.__struct_fields__
 
 
 class _Hashed:
