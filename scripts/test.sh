@@ -3,7 +3,7 @@
 # The local models are part of the tests: they are fetched if they are not there.
 set -eu
 cd "$(dirname "$0")/.."
-scripts/setup.sh dev
+scripts/setup.sh "dev${DUOLOGUE_RAY:+,ray}" # Ray is large: CI has it, others may
 scripts/chromium.sh
 bin=.venv/bin
 $bin/duologue models --fetch default

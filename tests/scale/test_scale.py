@@ -16,7 +16,9 @@ from duologue.providers.pacing import Paces
 from duologue.scale.crew import Crew, How, Worker, _error
 from duologue.scale.experiment import Wanted, execution, folder, stored, stored_plan, workers
 from duologue.scale.messages import Answer, Ask, Enough, ToWorker, Wait, heard_by_parent, tell
+from duologue.scale.processes import Processes
 from duologue.scale.purse import Purse
+from duologue.scale.wire import Wire
 from duologue.scale.worker import Parent
 from duologue.store.library import Library
 from duologue.store.run import Run
@@ -114,9 +116,9 @@ def test_a_run_of_a_single_conversation_is_no_place_for_an_experiment(tmp_path: 
 def test_a_local_model_is_loaded_by_one_worker(tmp_path: Path) -> None:
     experiment = replace(scripted(tmp_path), participants=("smollm2-135m", "qwen2.5-coder-0.5b"))
     chosen = plan(experiment).conversations
-    assert workers(chosen, Wanted()) == 1
+    assert workers(chosen, Wanted(), Processes()) == 1
     with pytest.raises(ConfigurationError, match="leave --workers out"):
-        workers(chosen, Wanted(workers=2))
+        workers(chosen, Wanted(workers=2), Processes())
 
 
 def test_an_error_of_a_worker_is_the_same_error_here() -> None:
@@ -133,20 +135,25 @@ async def test_a_worker_that_is_told_enough_begins_nothing_and_still_hears_of_wa
     held = list[tuple[tuple[str, ...], float]]()
     monkeypatch.setattr(Paces, "hold", lambda _, whom, seconds: held.append((whom, seconds)))
     ours, theirs = socket.socketpair()
-    reader, writer = await asyncio.open_connection(sock=ours)
-    heard, says = await asyncio.open_connection(sock=theirs)
-    parent = Parent(heard, says, asks=True)
+    here, there = await Wire.over(ours), await Wire.over(theirs)
+    parent = Parent(there, asks=True)
     listening = asyncio.create_task(parent.listen())
     asked = asyncio.create_task(parent.turn("a"))
-    assert await heard_by_parent(reader) == Ask("a")
+    assert await heard_by_parent(here) == Ask("a")
     for message in (Enough(), Answer("a", may=True), Wait(("x",), 2.0)):
-        tell(writer, message)
-    writer.close()
+        tell(here, message)
+    here.close()
     await listening
     assert not await asked, "enough is a no to what was asked before"
     assert not await parent.turn("b")
     assert held == [(("x",), 2.0)], "turns in flight keep the pace that a provider asks for"
-    says.close()
+    there.close()
+
+
+class _Up:
+    """A line to nobody."""
+
+    up = True
 
 
 class _Deaf(Worker):
@@ -154,6 +161,7 @@ class _Deaf(Worker):
 
     def __init__(self) -> None:
         self.told, self.questions = list[ToWorker](), set()
+        self.reach = _Up()  # type: ignore[assignment] # nothing is said over it
 
     def tell(self, message: ToWorker) -> None:
         self.told.append(message)
@@ -175,7 +183,7 @@ class _Asked(Crew):
 
 async def test_a_worker_that_leaves_is_granted_nothing_it_has_asked_for(tmp_path: Path) -> None:
     run, purse, leaving = single(tmp_path / "run"), Purse(Budget(tokens=2), Spend()), _Deaf()
-    crew = _Asked(run, 0, Standings(run), {}, how=How(1, 1, (1,)), purse=purse)
+    crew = _Asked(run, 0, Standings(run), {}, how=How(1, 1, (1,), Processes()), purse=purse)
     await crew.leave(leaving, purse)
     assert leaving.told == [Enough()]
     async with asyncio.timeout(5):

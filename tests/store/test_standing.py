@@ -14,6 +14,7 @@ from duologue.core.event import (
 )
 from duologue.core.provider import Usage
 from duologue.errors import BusyError, LeavingError, RecordError, StoreError
+from duologue.store import standing
 from duologue.store.run import Run
 from duologue.store.segment import whose
 from duologue.store.standing import Fact, Spend, Standings, spent
@@ -152,9 +153,10 @@ async def test_whoever_was_written_to_since_the_mark_is_held_now(tmp_path: Path)
             log.take_up(OTHER)
             log.append(OTHER, events[4])
         found = Standings(run, mark).catch_up()
-    assert (found.of[CONV].now, found.of[OTHER].now) == (False, True)
+    assert [found.at_work(found.of[conv]) for conv in (CONV, OTHER)] == [False, True]
     assert run.mark() is None
-    assert not any(each.now for each in Standings(run).catch_up().of.values())
+    found = Standings(run).catch_up()
+    assert not any(found.at_work(each) for each in found.of.values())
 
 
 def test_a_lock_file_that_says_nothing_gives_no_mark(tmp_path: Path) -> None:
@@ -233,7 +235,6 @@ def test_what_an_outcome_took_is_counted_and_what_it_does_not_say_too() -> None:
     assert spent(Fact("turn_completed")) == Spend(1, uncounted=1, unpriced=1)
     assert spent(Fact("attempt_failed", boundary="overload")) == Spend(0, 1)
     assert spent(Fact("turn_started")) is None
-    assert Spend(1, usd=0.5).plus(Spend(2, usd=0.25)) == Spend(3, usd=0.75)
 
 
 async def test_what_failed_says_what_broke_and_may_be_tried_again(tmp_path: Path) -> None:
@@ -244,3 +245,88 @@ async def test_what_failed_says_what_broke_and_may_be_tried_again(tmp_path: Path
     found = Standings(run).catch_up().of[CONV]
     assert (found.failed, found.over, found.cause) == (True, False, "overload")
     assert len(found.places) == 4
+
+
+@pytest.fixture
+def _every_byte_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standing, "WORTH", 1)
+
+
+def _remembering(run: Run) -> Standings:
+    found = Standings(run).catch_up()
+    found.remember()
+    return found
+
+
+def _lines_read(run: Run) -> tuple[Standings, int]:
+    found, count = Standings(run), 0
+    taken = found._take  # noqa: SLF001 - what is read, and what is remembered, look the same
+
+    def counting(raw: bytes, place: tuple[str, int, int], number: int) -> standing.Glance | None:
+        nonlocal count
+        count += 1
+        return taken(raw, place, number)
+
+    found._take = counting  # type: ignore[method-assign] # noqa: SLF001
+    return found.catch_up(), count
+
+
+@pytest.mark.usefixtures("_every_byte_counts")
+async def test_what_is_remembered_is_not_read_again_and_says_the_same(tmp_path: Path) -> None:
+    run = folder(tmp_path / "run")
+    events = await _pair(run)
+    first = _remembering(run)
+    again, lines = _lines_read(run)
+    assert lines == 0
+    assert (again.of, again.spend, again.problems) == (first.of, first.spend, first.problems)
+    write(run, OTHER, events[4:])
+    grown, lines = _lines_read(run)
+    assert lines == len(events) - 4
+    whole = Standings(run)
+    assert sum(1 for _ in whole.read_on()) == 2 * len(events)
+    assert (grown.of, grown.spend) == (whole.of, whole.spend)
+
+
+@pytest.mark.usefixtures("_every_byte_counts")
+async def test_one_byte_that_is_not_as_it_was_and_nothing_is_remembered(tmp_path: Path) -> None:
+    run = folder(tmp_path / "run")
+    events = await _pair(run)
+    _remembering(run)
+    log, memory = log_of(run), run.path / standing.MEMORY
+    whole, kept = log.read_bytes(), memory.read_bytes()
+    for place in range(0, len(whole), 97):
+        if whole[place] != 10:
+            log.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            assert _lines_read(run)[1] == len(events) + 4
+    log.write_bytes(whole[: whole.rfind(b"\n", 0, -1) + 1])
+    found, lines = _lines_read(run)
+    assert (lines, found.of[OTHER].records) == (len(events) + 3, 3)
+    log.write_bytes(whole)
+    for place in range(0, len(kept), 7):
+        memory.write_bytes(kept[:place] + bytes([kept[place] ^ 1]) + kept[place + 1 :])
+        assert _lines_read(run)[1] == len(events) + 4
+    memory.write_bytes(kept)
+    log.rename(log.with_name("log-7.jsonl"))
+    assert _lines_read(run)[1] == len(events) + 4, "a segment that is gone is nothing to rely on"
+
+
+@pytest.mark.usefixtures("_every_byte_counts")
+async def test_a_memory_of_another_form_or_that_cannot_be_written_is_no_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = folder(tmp_path / "run")
+    events = await _pair(run)
+    (run.path / f".{standing.MEMORY}").mkdir()
+    _remembering(run)
+    assert not (run.path / standing.MEMORY).exists()
+    (run.path / f".{standing.MEMORY}").rmdir()
+    _remembering(run)
+    monkeypatch.setattr(standing, "_FORM", 2)
+    assert _lines_read(run)[1] == len(events) + 4
+
+
+async def test_little_that_is_new_is_not_worth_remembering(tmp_path: Path) -> None:
+    run = folder(tmp_path / "run")
+    await _pair(run)
+    _remembering(run)
+    assert not (run.path / standing.MEMORY).exists()

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from duologue.cli.holding import FAILED, INTERRUPTED
 from duologue.core.experiment import Experiment
-from duologue.core.plan import Planned, plan
+from duologue.core.plan import Plan, Planned, plan
 from duologue.core.spec import Budget
 from duologue.errors import ConfigurationError
 from duologue.store.library import Library, folder_name
@@ -20,6 +20,10 @@ from duologue.store.run import SPEC_FILE, Run
 
 if TYPE_CHECKING:
     from duologue.scale.experiment import Execution, Wanted
+
+
+Limits = tuple[int | None, float | None, float | None]
+"""A budget as it was typed: tokens, dollars, minutes."""
 
 
 class Manner(msgspec.Struct, frozen=True):
@@ -56,6 +60,7 @@ class Chosen(msgspec.Struct, frozen=True):
         most: conversations to hold now.
         workers: processes.
         at_once: conversations at once in each.
+        on: what carries the workers.
         retry_failed: whether what failed is tried again.
     """
 
@@ -63,6 +68,7 @@ class Chosen(msgspec.Struct, frozen=True):
     most: int | None = None
     workers: int | None = None
     at_once: int | None = None
+    on: str | None = None
     retry_failed: bool = False
 
     def wanted(self, budget: Budget | None = None) -> "Wanted":
@@ -70,6 +76,7 @@ class Chosen(msgspec.Struct, frozen=True):
         from duologue.scale.experiment import Wanted
 
         return Wanted(
+            on=self.on,
             workers=self.workers,
             at_once=self.at_once,
             most=self.most,
@@ -83,7 +90,7 @@ def begin_named(
     library: Library,
     file: str,
     chosen: Chosen,
-    budget: tuple[int | None, float | None, float | None],
+    budget: Limits,
     *,
     name: str | None,
     quiet: bool,
@@ -100,10 +107,23 @@ def begin_named(
     experiment = load(file, Path.cwd())
     if name is not None:
         experiment = replace(experiment, name=name)
-    _prepare(plan(experiment).conversations)
-    purse = None if budget == (None, None, None) else Budget(*budget)
+    planned, limits = plan(experiment), purse(budget)
+    _prepare(planned.conversations)
     run = folder(library, experiment)
-    carry_out(run, experiment, chosen.wanted(purse), Manner(quiet, json))
+    carry_out(run, planned, chosen.wanted(limits), Manner(quiet, json))
+
+
+def purse(budget: Limits) -> Budget | None:
+    """What may be spent; None where nothing was said of it.
+
+    Raises:
+        ConfigurationError: a limit is not more than nothing.
+    """
+    tokens, usd, minutes = budget
+    for option, limit in (("usd", usd), ("minutes", minutes)):
+        if limit is not None and not limit > 0:
+            raise ConfigurationError(f"--budget-{option} {limit:g}: more than 0 is needed")
+    return None if budget == (None, None, None) else Budget(tokens, usd, minutes)
 
 
 def kept(library: Library, what: str) -> tuple[Run, Experiment] | None:
@@ -117,12 +137,12 @@ def kept(library: Library, what: str) -> tuple[Run, Experiment] | None:
     return None if experiment is None else (run, experiment)
 
 
-def carry_out(run: Run, experiment: Experiment, wanted: "Wanted", manner: Manner) -> None:
+def carry_out(run: Run, planned: Plan, wanted: "Wanted", manner: Manner) -> None:
     """Hold what is still to be held of an experiment that has a run."""
     from duologue.cli.board import Board
     from duologue.scale.experiment import execution
 
-    with execution(run, plan(experiment), wanted) as held:
+    with execution(run, planned, wanted) as held:
         with Board(held, quiet=manner.quiet, json=manner.json) as board:
             asyncio.run(_carried_out(held, board.see, board.look))
         _told(held, manner)

@@ -195,9 +195,15 @@ def run(
         int | None,
         typer.Option(min=1, help="Conversations at once in each.", rich_help_panel=_MANY),
     ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ray[=ADDRESS]", help="On a Ray cluster, not here alone.", rich_help_panel=_MANY
+        ),
+    ] = None,
 ) -> None:
     """Hold a conversation, or an experiment: two small local models, or whatever you say."""
-    wanted = Chosen(only, max_conversations, workers, at_once, retry_failed=retry_failed)
+    wanted = Chosen(only, max_conversations, workers, at_once, on, retry_failed=retry_failed)
     if named(file, Path.cwd()):
         if open_:
             raise ConfigurationError(
@@ -230,7 +236,7 @@ def run(
         return
     if wanted != Chosen():
         raise ConfigurationError(
-            "--only, --max-conversations, --retry-failed, --workers and --at-once are for an "
+            "--only, --max-conversations, --retry-failed, --workers, --at-once and --on are for an "
             "experiment, and this is a single conversation"
         )
     if pure and ending:

@@ -56,7 +56,9 @@ class Report(msgspec.Struct, frozen=True):
         ids = {each.id for each in plan.conversations} if plan else set(known)
         groups: dict[str, list[Standing]] = {}
         for each in known.values():
-            groups.setdefault(_group(each, busy=busy), []).append(each)
+            groups.setdefault(_group(each, at_work=busy and standings.at_work(each)), []).append(
+                each
+            )
         return cls(
             run=run.name,
             planned=len(ids) if plan else None,
@@ -74,7 +76,7 @@ class Report(msgspec.Struct, frozen=True):
         )
 
 
-def _group(standing: Standing, *, busy: bool) -> str:
+def _group(standing: Standing, *, at_work: bool) -> str:
     """How a conversation stands, in a word."""
     if standing.over:
         return "done"
@@ -82,7 +84,7 @@ def _group(standing: Standing, *, busy: bool) -> str:
         return "damaged"
     if standing.failed:
         return "failed"
-    return "running" if busy and standing.now else "interrupted"
+    return "running" if at_work else "interrupted"
 
 
 def status(

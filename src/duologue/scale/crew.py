@@ -7,9 +7,6 @@ knows no models and shows nothing.
 """
 
 import asyncio
-import socket
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
@@ -17,7 +14,8 @@ import msgspec
 
 from duologue import errors
 from duologue.core.spec import ConversationSpec
-from duologue.errors import DuologueError, StoreError
+from duologue.errors import DuologueError, LeavingError, RecordError, StoreError
+from duologue.scale.carrier import Carrier, Reach
 from duologue.scale.messages import (
     Answer,
     Ask,
@@ -45,65 +43,53 @@ LIVES = 10
 LOOK_S = 0.25
 """How often the log is read, in seconds."""
 
+PATIENCE_S = 600.0
+"""How long to wait for a worker that is out of reach to let go of its segment, in seconds."""
+
 
 class How(msgspec.Struct, frozen=True):
     """How an experiment is to be carried out.
 
     Attributes:
-        workers: processes.
+        workers: how many.
         most: conversations at once in each.
         segments: the segments' numbers, one for each worker.
+        carrier: what carries the workers.
     """
 
     workers: int
     most: int
     segments: tuple[int, ...]
+    carrier: Carrier
 
 
 class Worker:
     """One worker as its parent sees it."""
 
-    def __init__(self, segment: int, lock: int) -> None:
-        """Start a process that keeps the lock, and waits to be set up."""
+    def __init__(self, segment: int, reach: Reach) -> None:
+        """Reach a worker that waits to be set up."""
         self.segment = segment
+        self.reach = reach
         self.leased: dict[str, int] = {}
         self.asked = False
         self.questions = set[asyncio.Task[None]]()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            keep = (theirs.fileno(), lock)
-            self.process = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-m", "duologue.scale.worker", *map(str, keep)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=keep,
-                process_group=0,
-            )
-        self._socket = ours
-        self._writer: asyncio.StreamWriter | None = None
-
-    async def set_up(self, setup: Setup) -> asyncio.StreamReader:
-        """Tell it what it is to do; where it is heard."""
-        reader, self._writer = await asyncio.open_connection(sock=self._socket)
-        self.tell(setup)
-        return reader
 
     def tell(self, message: ToWorker) -> None:
         """Send it a message, if it is there to hear it."""
-        if self._writer is not None:
-            tell(self._writer, message)
+        tell(self.reach, message)
 
     def dismiss(self) -> None:
         """Let it finish its turns and go; it takes that for a no to whatever it has asked."""
-        self.tell(Enough())
+        if self.reach.up:
+            self.tell(Enough())
+        else:
+            self.reach.kill()  # it waits for a place, and has nothing in hand
         self._drop_questions()
 
-    async def gone(self) -> None:
-        """Wait until its process has ended; nothing is granted to it any more."""
+    async def gone(self) -> bool:
+        """Wait until it has ended; whether well. Nothing is granted to it any more."""
         self._drop_questions()
-        if self._writer is not None:
-            self._writer.close()
-        await asyncio.to_thread(self.process.wait)
+        return await self.reach.gone()
 
     def _drop_questions(self) -> None:
         """Look for no further answers."""
@@ -187,39 +173,68 @@ class Crew:
         """End all workers at once; turns in flight stay started and not finished."""
         self.stop()
         for worker in self.workers:
-            worker.process.kill()
+            worker.reach.kill()
 
     async def _keep(self, segment: int) -> None:
         """Keep a worker at a segment, one after the other if need be, until all is held."""
-        idle = 0
+        idle, why = 0, ""
         while idle < LIVES:
-            worker = Worker(segment, self._lock)
+            worker = Worker(segment, await self._how.carrier.start(self._lock))
             self.workers.append(worker)
-            await self._serve(worker)
+            well = await self._serve(worker)
             self.workers.remove(worker)
-            idle = 0 if worker.asked else idle + 1
+            idle, why = 0 if worker.asked else idle + 1, worker.reach.why
+            if worker.leased and not well:
+                await self._freed(segment)
             self._take_back(worker)
-            if self.stopping or not (self.todo or worker.process.returncode):
+            if self.stopping or (well and not self.todo):
                 return
             self.died += 1
-        self._fail(StoreError(f"a worker died {LIVES} times before it began to work: give up"))
+        died = f"a worker died {LIVES} times before it began to work: give up"
+        self._fail(StoreError(f"{died}\n{why}" if why else died))
 
-    async def _serve(self, worker: Worker) -> None:
-        """Hear a worker until it is gone."""
-        reader = await worker.set_up(
+    async def _serve(self, worker: Worker) -> bool:
+        """Hear a worker until it is gone; whether it ended well."""
+        worker.tell(
             Setup(
-                str(self._run.path),
+                str(self._run.path.absolute()),
                 worker.segment,
                 self._how.most,
                 self._how.workers,
                 self._purse is not None,
+                self._how.carrier.origin(self._run.holder()),
             )
         )
         if self.stopping:
             worker.dismiss()
-        while (message := await heard_by_parent(reader)) is not None:
+        while (message := await heard_by_parent(worker.reach)) is not None:
             self._hear(worker, message)
-        await worker.gone()
+        return await worker.gone()
+
+    async def _freed(self, segment: int) -> None:
+        """Wait until nobody appends to a segment any more, so that nothing is held twice.
+
+        A worker that is out of reach may live on for a while; it has its segment's lock until it
+        has gone, and then all that it wrote is there.
+        """
+        for _ in range(round(PATIENCE_S / LOOK_S)):
+            try:
+                await asyncio.to_thread(self._run.settle, segment)
+            except LeavingError:
+                await asyncio.sleep(LOOK_S)
+                continue
+            except RecordError:
+                pass  # whoever is to append to it next says what is wrong with it
+            except StoreError as error:
+                self._fail(error)
+            return
+        self._fail(
+            LeavingError(
+                f"the worker that wrote {self._run.segment(segment)} is out of reach, and still "
+                "holds it: end it where it runs, then type the same again; everything recorded is "
+                "safe"
+            )
+        )
 
     def _hear(self, worker: Worker, message: ToParent) -> None:
         """Do what a worker's message wants."""
@@ -310,6 +325,7 @@ class Crew:
         while True:
             await asyncio.sleep(LOOK_S)
             self._look()
+            self.standings.remember()
 
     def _look(self) -> None:
         """Take in what was appended to the log."""

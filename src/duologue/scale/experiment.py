@@ -7,8 +7,9 @@ anything new is begun; what an edited file adds is all that is new. This module 
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import tomli_w
@@ -19,7 +20,9 @@ from duologue.core.plan import Plan, Planned, plan
 from duologue.core.spec import Budget
 from duologue.errors import ConfigurationError, LeavingError, StoreError
 from duologue.providers.registry import PROVIDERS, split
-from duologue.scale.crew import Crew, How
+from duologue.scale.carrier import Carrier
+from duologue.scale.crew import PATIENCE_S, Crew, How
+from duologue.scale.processes import Processes
 from duologue.scale.purse import Purse
 from duologue.store.disk import move, sync
 from duologue.store.library import Library, folder_name
@@ -32,15 +35,17 @@ HOSTED_AT_ONCE = 1000
 """Conversations at once over all workers, where all models are reached over a network."""
 AT_ONCE = 32
 """Conversations at once in each worker, for scripts and functions."""
-_PATIENCE_S = 600.0
 _LOOK_S = 0.1
+
+T = TypeVar("T")
 
 
 class Wanted(msgspec.Struct, frozen=True):
     """What of an experiment is to be carried out now, and how.
 
     Attributes:
-        workers: processes; None is one for each core, or a single one where a model is local.
+        on: what carries the workers: None is this machine, ``ray`` or ``ray=ADDRESS`` a cluster.
+        workers: processes; None is one for each core, or for each machine where a model is local.
         at_once: conversations at once in each; None leaves it to what the models are.
         most: conversations to hold now; None is all.
         only: the cells to hold, by key; none is all.
@@ -48,6 +53,7 @@ class Wanted(msgspec.Struct, frozen=True):
         budget: what may be spent on the whole experiment, earlier executions counted.
     """
 
+    on: str | None = None
     workers: int | None = None
     at_once: int | None = None
     most: int | None = None
@@ -77,7 +83,9 @@ class Sorted(msgspec.Struct, frozen=True):
 class Execution:
     """One execution of an experiment; made by ``execution``, which holds the run for it."""
 
-    def __init__(self, run: Run, lock: int, planned: Plan, wanted: Wanted) -> None:
+    def __init__(
+        self, run: Run, lock: int, planned: Plan, *, wanted: Wanted, carrier: Carrier
+    ) -> None:
         """Read how everything stands; nothing is started.
 
         Raises:
@@ -89,10 +97,11 @@ class Execution:
         self.wanted = wanted
         self._lock = lock
         self.chosen = _chosen(planned, wanted.only)
-        count = workers(self.chosen, wanted)
-        numbers, self.wrong = run.mended(count)
+        count = workers(self.chosen, wanted, carrier)
+        numbers, self.wrong = _patiently(lambda: run.mended(count))
         self.standings = Standings(run, run.lengths()).catch_up()
-        self.how = How(count, at_once(self.chosen, wanted, count), tuple(numbers))
+        self.standings.remember()
+        self.how = How(count, at_once(self.chosen, wanted, count), tuple(numbers), carrier)
         self.before = self.standings.spend
         self.todo = self._todo()
         self.purse: Purse | None = None
@@ -137,7 +146,10 @@ class Execution:
             seen=seen,
             looked=looked,
         )
-        await self.crew.hold(self.todo)
+        try:
+            await self.crew.hold(self.todo)
+        finally:
+            self.standings.remember()
 
     def interrupt(self) -> None:
         """Begin no further turn; the second time, end those in flight, too."""
@@ -191,21 +203,23 @@ def _providers(chosen: tuple[Planned, ...]) -> set[str]:
     return {split(model)[0] for model in models}
 
 
-def workers(chosen: tuple[Planned, ...], wanted: Wanted) -> int:
-    """How many processes: what was wanted, or one for each core, if there is work for them.
+def workers(chosen: tuple[Planned, ...], wanted: Wanted, carrier: Carrier) -> int:
+    """How many workers: what was wanted, or as many as there is room for, if there is work.
 
-    A local model's engine keeps all cores busy from one process, which its conversations share.
+    A local model's engine keeps all cores of a machine busy from one process, which its
+    conversations share.
 
     Raises:
-        ConfigurationError: a local model would be loaded several times.
+        ConfigurationError: a machine would load a local model several times.
     """
     local = "local" in _providers(chosen)
-    if local and (wanted.workers or 1) > 1:
+    room = carrier.places(local=local)
+    if local and (wanted.workers or 1) > room:
         raise ConfigurationError(
-            "a local model takes part, and each worker would load it again: leave --workers out"
+            "a local model takes part, and each worker of a machine would load it again: leave "
+            "--workers out"
         )
-    count = wanted.workers or (1 if local else len(os.sched_getaffinity(0)))
-    return max(1, min(count, len(chosen)))
+    return max(1, min(wanted.workers or room, len(chosen)))
 
 
 def at_once(chosen: tuple[Planned, ...], wanted: Wanted, count: int) -> int:
@@ -228,27 +242,50 @@ def execution(run: Run, planned: Plan, wanted: Wanted) -> Iterator[Execution]:
         BusyError: another process is writing to the run.
         ConfigurationError: there is no such cell, or no such model.
     """
-    with _patiently(run) as lock:
-        yield Execution(run, lock, planned, wanted)
+    with carried(wanted.on) as carrier, _held(run) as lock:
+        yield Execution(run, lock, planned, wanted=wanted, carrier=carrier)
+
+
+def carried(on: str | None) -> AbstractContextManager[Carrier]:
+    """What carries the workers, by the name that was typed.
+
+    Raises:
+        ConfigurationError: there is no such thing, or it is not installed, or does not answer.
+    """
+    if on is None:
+        return nullcontext(Processes())
+    name, _, address = on.partition("=")
+    if name != "ray":
+        raise ConfigurationError(
+            f"--on {on}: workers run on this machine (leave it out), or on a Ray cluster: --on "
+            "ray, --on ray=ADDRESS"
+        )
+    from duologue.scale.cluster import connected  # noqa: PLC0415 - Ray is an extra
+
+    return connected(address or None)
 
 
 @contextmanager
-def _patiently(run: Run) -> Iterator[int]:
+def _held(run: Run) -> Iterator[int]:
     """The run's lock; workers without a parent may hold it for as long as their turns last."""
-    until = time.monotonic() + _PATIENCE_S
+    with ExitStack() as stack:
+        yield _patiently(lambda: stack.enter_context(run.held()))
+
+
+def _patiently(attempt: Callable[[], T]) -> T:
+    """What an attempt gives; while whoever was there before is still leaving, it is made again.
+
+    Raises:
+        LeavingError: they do not go.
+    """
+    until = time.monotonic() + PATIENCE_S
     while True:
-        holding = run.held()
         try:
-            lock = holding.__enter__()
-            break
+            return attempt()
         except LeavingError:
             if time.monotonic() > until:
                 raise
             time.sleep(_LOOK_S)
-    try:
-        yield lock
-    finally:
-        holding.__exit__(None, None, None)
 
 
 def folder(library: Library, experiment: Experiment) -> Run:

@@ -1,22 +1,54 @@
-"""What a parent and its workers tell each other, over one socket each.
+"""What a parent and its workers tell each other, over one line each.
 
-A message is four bytes of length, big-endian, and as many of JSON. A worker that is told
-``Enough``, or whose parent has died, finishes its turns, closes its end and goes; only then does
-the parent close its own, so that both can speak for as long as a turn is in flight. A parent whose
-worker has died finds in the log how far it came. This module knows no processes.
+A message is JSON. A worker that is told ``Enough``, or whose parent has died, finishes its turns,
+closes its end and goes; only then does the parent close its own, so that both can speak for as long
+as a turn is in flight. A parent whose worker has died finds in the log how far it came. This module
+knows no processes, and not what a line is made of.
 """
 
-import asyncio
+from typing import Protocol
 
 import msgspec
 
 from duologue.scheduler import Lease, Outcome
 
-_LENGTH = 4
+
+class Line(Protocol):
+    """One end of a line between a parent and a worker."""
+
+    def say(self, body: bytes) -> None:
+        """Send a message, without waiting; one that nobody hears any more is dropped."""
+        ...
+
+    async def heard(self) -> bytes | None:
+        """The next message of the other end; None when there will be none."""
+        ...
+
+    async def sent(self) -> None:
+        """Wait until what was said has gone out, or nobody hears it any more."""
+        ...
+
+    def close(self) -> None:
+        """Say nothing more."""
+        ...
 
 
 class _Told(msgspec.Struct, frozen=True, tag=True):
     """The manners of every message."""
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a worker on another machine was sent from; it looks whether it sees the same things.
+
+    Attributes:
+        version: of duologue.
+        folder: in which the command was typed: relative paths of scripts begin there.
+        lock: what the run's lock says, byte for byte.
+    """
+
+    version: str
+    folder: str
+    lock: str
 
 
 class Setup(_Told, frozen=True):
@@ -28,6 +60,7 @@ class Setup(_Told, frozen=True):
         most: conversations at once.
         workers: how many share each model's pace.
         asks: whether it must ask before each turn.
+        origin: where it was sent from, if that may be another machine.
     """
 
     run: str
@@ -35,6 +68,7 @@ class Setup(_Told, frozen=True):
     most: int
     workers: int
     asks: bool
+    origin: Origin | None = None
 
 
 class Take(_Told, frozen=True):
@@ -117,29 +151,18 @@ _to_worker = msgspec.json.Decoder(ToWorker)
 _to_parent = msgspec.json.Decoder(ToParent)
 
 
-def tell(writer: asyncio.StreamWriter, message: ToWorker | ToParent) -> None:
+def tell(line: Line, message: ToWorker | ToParent) -> None:
     """Send a message; one that nobody hears any more is dropped."""
-    body = msgspec.json.encode(message)
-    if not writer.is_closing():
-        writer.write(len(body).to_bytes(_LENGTH) + body)
+    line.say(msgspec.json.encode(message))
 
 
-async def heard_by_worker(reader: asyncio.StreamReader) -> ToWorker | None:
+async def heard_by_worker(line: Line) -> ToWorker | None:
     """The parent's next message; None when there will be none."""
-    body = await _body(reader)
+    body = await line.heard()
     return None if body is None else _to_worker.decode(body)
 
 
-async def heard_by_parent(reader: asyncio.StreamReader) -> ToParent | None:
+async def heard_by_parent(line: Line) -> ToParent | None:
     """A worker's next message; None when there will be none."""
-    body = await _body(reader)
+    body = await line.heard()
     return None if body is None else _to_parent.decode(body)
-
-
-async def _body(reader: asyncio.StreamReader) -> bytes | None:
-    """The next message's bytes; None where the other end was closed, or cut in mid-message."""
-    try:
-        length = await reader.readexactly(_LENGTH)
-        return await reader.readexactly(int.from_bytes(length))
-    except (asyncio.IncompleteReadError, ConnectionError):
-        return None

@@ -1,24 +1,26 @@
-"""A worker process: holds what its parent gives it, in its own segment, until the parent is gone.
+"""A worker: holds what its parent gives it, in its own segment, until the parent is gone.
 
-``python -m duologue.scale.worker SOCKET LOCK``: two inherited file descriptors, the socket to the
-parent and the run's lock. The lock is only kept: while a worker lives the run is not free. When
-the parent says that it is enough, or is gone (its end of the socket closes), turns in flight are
-finished and nothing more is begun. This module decides nothing about what is held.
+``work`` is a worker, whatever line it hangs on. ``python -m duologue.scale.worker SOCKET LOCK`` is
+one as a process, with two inherited file descriptors: the socket to the parent and the run's lock,
+which is only kept: while a worker lives the run is not free. When the parent says that it is
+enough, or is gone, turns in flight are finished and nothing more is begun. This module decides
+nothing about what is held.
 """
 
 import asyncio
+import os
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 
 from duologue.core.event import AttemptFailed, TurnCompleted
 from duologue.endings.detectors import Lookout
-from duologue.errors import DuologueError
+from duologue.errors import ConfigurationError, DuologueError
 from duologue.providers.cast import Cast
 from duologue.providers.pacing import Whom, paces
 from duologue.scale.messages import (
@@ -27,6 +29,8 @@ from duologue.scale.messages import (
     Broken,
     Done,
     Enough,
+    Line,
+    Origin,
     Setup,
     Take,
     Took,
@@ -36,6 +40,7 @@ from duologue.scale.messages import (
     heard_by_worker,
     tell,
 )
+from duologue.scale.wire import Wire
 from duologue.scheduler import Holding, Lease, Outcome, Room
 from duologue.store.run import Run
 from duologue.store.standing import Fact, spent
@@ -44,18 +49,14 @@ from duologue.store.standing import Fact, spent
 class Parent:
     """The parent as its worker sees it: who gives leases, and who is asked before each turn."""
 
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, asks: bool
-    ) -> None:
-        """Speak over a socket.
+    def __init__(self, line: Line, *, asks: bool) -> None:
+        """Speak over a line.
 
         Args:
-            reader: its words.
-            writer: ours.
+            line: our end of it.
             asks: whether it wants to be asked before each turn.
         """
-        self._reader = reader
-        self._writer = writer
+        self._line = line
         self._asks = asks
         self._open = True
         self._leases: asyncio.Queue[Lease | None] = asyncio.Queue()
@@ -63,7 +64,7 @@ class Parent:
 
     async def listen(self) -> None:
         """Hear the parent until it is gone."""
-        while (message := await heard_by_worker(self._reader)) is not None:
+        while (message := await heard_by_worker(self._line)) is not None:
             match message:
                 case Take(lease=lease):
                     self._leases.put_nowait(lease)
@@ -87,7 +88,7 @@ class Parent:
     async def leases(self) -> AsyncIterator[Lease]:
         """What the parent gives, one by one as it is asked for."""
         while self._open:
-            tell(self._writer, Want())
+            tell(self._line, Want())
             if (lease := await self._leases.get()) is None:
                 return
             yield lease
@@ -98,13 +99,13 @@ class Parent:
             return self._open
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._answers[conv] = answer
-        tell(self._writer, Ask(conv))
+        tell(self._line, Ask(conv))
         return await answer
 
     def came(self, conv: str, outcome: TurnCompleted | AttemptFailed | None) -> None:
         """Tell what a turn took."""
         if self._asks:
-            tell(self._writer, _took(conv, outcome))
+            tell(self._line, _took(conv, outcome))
 
     async def done(self, outcome: Outcome) -> None:
         """Tell what came of a lease."""
@@ -112,7 +113,7 @@ class Parent:
 
     def held(self, whom: Whom, seconds: float) -> None:
         """Tell that a provider wants to be left alone."""
-        tell(self._writer, Wait(whom, seconds))
+        tell(self._line, Wait(whom, seconds))
 
     async def broken(self, error: DuologueError) -> None:
         """The last word."""
@@ -120,9 +121,8 @@ class Parent:
 
     async def _surely(self, message: ToParent) -> None:
         """Tell, and wait until it has gone out; a parent that is gone need not hear it."""
-        tell(self._writer, message)
-        with suppress(ConnectionError):
-            await self._writer.drain()
+        tell(self._line, message)
+        await self._line.sent()
 
 
 def _took(conv: str, outcome: TurnCompleted | AttemptFailed | None) -> Took:
@@ -140,16 +140,17 @@ def _took(conv: str, outcome: TurnCompleted | AttemptFailed | None) -> Took:
     )
 
 
-async def _work(connection: socket.socket) -> int:
+async def work(line: Line) -> int:
     """Be set up, then work until the parent is gone; the exit code."""
-    reader, writer = await asyncio.open_connection(sock=connection)
-    setup = await heard_by_worker(reader)
+    setup = await heard_by_worker(line)
     if not isinstance(setup, Setup):
         return 0
-    parent = Parent(reader, writer, asks=setup.asks)
+    parent = Parent(line, asks=setup.asks)
     paces().share(setup.workers, parent.held)
     listening = asyncio.create_task(parent.listen())
     try:
+        if setup.origin is not None:
+            _compare(Run(Path(setup.run)), setup.origin)
         async with Cast(setup.most) as cast:
             room = Room(setup.most, paces().crowded)
             with Run(Path(setup.run)).appending(setup.segment) as log:
@@ -160,15 +161,46 @@ async def _work(connection: socket.socket) -> int:
         return error.exit_code
     finally:
         listening.cancel()
-        writer.close()
+        line.close()
     return 0
+
+
+def _compare(run: Run, origin: Origin) -> None:
+    """Look whether this machine sees the run as its parent does, and go where that one is.
+
+    Raises:
+        ConfigurationError: it does not, or another duologue is installed here.
+    """
+    here = f"the machine {socket.gethostname()}"
+    if origin.version != version("duologue"):
+        raise ConfigurationError(
+            f"on {here} duologue is of version {version('duologue')}, and of version "
+            f"{origin.version} where the command was typed: install the same on every machine"
+        )
+    if run.holder() != origin.lock:
+        raise ConfigurationError(
+            f"{here} does not see the run in {run.path}: give a --library in a folder that every "
+            "machine sees under the same name, on a file system that they share"
+        )
+    if not run.busy():
+        raise ConfigurationError(
+            f"{here} does not see that {run.path} is locked: its file system keeps locks to each "
+            "machine, so two could write at once; mount it with locks that all machines share"
+        )
+    if Path(origin.folder).is_dir():
+        os.chdir(origin.folder)
+
+
+async def _process(connection: socket.socket) -> int:
+    """Be a worker at the far end of a socket."""
+    return await work(await Wire.over(connection))
 
 
 def main() -> None:
     """The worker's process; the terminal's Ctrl-C is the parent's to hear."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = socket.socket(fileno=int(sys.argv[1]))
-    sys.exit(asyncio.run(_work(connection)))
+    sys.exit(asyncio.run(_process(connection)))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import re
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -234,22 +235,35 @@ class Run:
             count: how many are wanted; new ones count on from those that are there.
 
         Raises:
+            LeavingError: a worker without a parent still appends to one.
             StoreError: the disk refused.
         """
         numbers, wrong = list[int](), list[str]()
         there = [path for path in self.segments() if _number(path)]
         for path in there:
             try:
-                Segment(path).close()
-                sync(path)
+                self.settle(_number(path))
                 numbers.append(_number(path))
             except RecordError as error:
                 wrong.append(str(error))
-            except OSError as error:
-                raise StoreError(f"{path} cannot be synced: {error.strerror}") from error
         following = itertools.count(1 + max(map(_number, there), default=0))
         numbers += itertools.islice(following, max(0, count - len(numbers)))
         return numbers[:count], wrong
+
+    def settle(self, number: int) -> None:
+        """Set a segment's torn tail aside, and sync it; nobody appends to it.
+
+        Raises:
+            LeavingError: somebody still does.
+            RecordError: its last line is damaged.
+            StoreError: the disk refused.
+        """
+        path = self.segment(number)
+        Segment(path).close()
+        try:
+            sync(path)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be synced: {error.strerror}") from error
 
     def lengths(self) -> dict[str, int]:
         """How long each segment is, in bytes, by its name."""
@@ -264,6 +278,13 @@ class Run:
             return {str(name): int(size) for name, size in holder["began_at"].items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
+
+    def holder(self) -> str:
+        """What the lock says of who holds the run, as it is written; empty where there is none."""
+        try:
+            return (self.path / _LOCK_FILE).read_text("utf-8", errors="replace")
+        except OSError:
+            return ""
 
     def busy(self) -> bool:
         """Whether a process is writing to the run now."""
@@ -296,7 +317,8 @@ def _write_whole(path: Path, data: bytes) -> None:
 def _seize(lock: int, lengths: dict[str, int]) -> None:
     """Take the lock and write down who has it, and how long the log was then."""
     _try_to_lock(lock, _TRIES)
-    holder = {"pid": os.getpid(), "since": _minute(), "began_at": lengths}
+    host = socket.gethostname()
+    holder = {"pid": os.getpid(), "host": host, "since": _minute(), "began_at": lengths}
     os.ftruncate(lock, 0)
     os.pwrite(lock, json.dumps(holder).encode(), 0)
 
@@ -330,8 +352,11 @@ def _busy(name: str, lock: int) -> BusyError:
     try:
         holder = json.loads(os.pread(lock, _LOCK_BYTES, 0))
         pid, who = int(holder["pid"]), f"process {holder['pid']}, since {holder['since']}"
-    except (ValueError, KeyError, TypeError):
-        pid, who = None, "another process"
+        there = str(holder.get("host", socket.gethostname()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pid, who, there = None, "another process", ""
+    if there and there != socket.gethostname():
+        who, pid = f"{who}, on {there}", None
     if pid is not None and not _alive(pid):
         return LeavingError(
             f"the run {name!r} was being written by {who}, which is gone; its workers finish their "

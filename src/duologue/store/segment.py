@@ -5,6 +5,7 @@ appended; a background thread syncs in groups, so a power cut loses at most 100 
 This module does not know what the events mean.
 """
 
+import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from duologue.core.event import Event, Record
-from duologue.errors import FullError, RecordError, StoreError
+from duologue.errors import FullError, LeavingError, RecordError, StoreError
 from duologue.store.chain import Head, named, seal, unseal
 from duologue.store.disk import sync
 from duologue.store.spare import FULL
@@ -134,6 +135,7 @@ class Segment:
 
         Raises:
             StoreError: it cannot be opened or mended.
+            LeavingError: another process still appends to it.
             RecordError: its last line is damaged, or of a newer version.
         """
         self.path = path
@@ -144,9 +146,13 @@ class Segment:
         except OSError as error:
             raise _disk(path, error) from error
         try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if new:
                 sync(path.parent)
             self._before, self._size = _mend(path, self._file)
+        except BlockingIOError as error:
+            os.close(self._file)
+            raise LeavingError(f"{path} is still being appended to by a worker: wait") from error
         except OSError as error:
             os.close(self._file)
             raise _disk(path, error) from error

@@ -4,11 +4,19 @@ A line is glanced at, not read whole: enough to say who is done, who was interru
 records stand, what was spent, and what was said last. Nothing that was said is kept. Whether the
 bytes are those that were written is not asked here: who goes on with a conversation asks that, and
 ``duologue verify``.
+
+What was glanced at once need not be again: ``standings.bin`` beside the log remembers it, with how
+long each segment was and the BLAKE2b of all those bytes. It is a cache, never trusted over the log:
+where one byte that it covers is not as it was, it is forgotten. Delete it and it comes back.
 """
 
+from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from hashlib import blake2b
+from operator import add
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -20,30 +28,32 @@ from duologue.store.run import Run
 
 _BEGUN, _SENT = "conversation_started", "turn_started"
 _SAID, _FAILED, _ENDED = "turn_completed", "attempt_failed", "conversation_ended"
+_OUTCOMES = frozenset({_SAID, _FAILED})
 
 
-class Place(NamedTuple):
-    """Where a record stands.
+MEMORY = "standings.bin"
+"""The file beside the log that remembers how all stood."""
 
-    Attributes:
-        segment: the name of its file.
-        offset: of its first byte.
-        size: its bytes, without the newline.
-    """
-
-    segment: str
-    offset: int
-    size: int
+_FORM = 1
+_PIECE = 1 << 20
+_SEAL = 32
+_PART = 8
+WORTH = 1 << 24
+"""How many new bytes of log are worth remembering, or an eighth of the log if that is more."""
 
 
-class Words(msgspec.Struct, frozen=True):
+Place: TypeAlias = tuple[str, int, int]
+"""Where a record stands: its segment's name, its first byte's offset, its bytes but the newline."""
+
+
+class Words(msgspec.Struct, frozen=True, gc=False):
     """As much of a message as a glance takes in."""
 
     author: str = ""
     text: str = ""
 
 
-class Fact(msgspec.Struct, frozen=True):
+class Fact(msgspec.Struct, frozen=True, gc=False):
     """As much of an event as a glance takes in; what an event does not have stays empty."""
 
     kind: str
@@ -59,7 +69,7 @@ class Fact(msgspec.Struct, frozen=True):
     detail: str | None = None
 
 
-class Glance(msgspec.Struct, frozen=True):
+class Glance(msgspec.Struct, frozen=True, gc=False):
     """As much of a record as a glance takes in."""
 
     v: int
@@ -103,20 +113,18 @@ class Spend(msgspec.Struct, frozen=True):
     uncounted: int = 0
     unpriced: int = 0
 
-    def plus(self, other: "Spend") -> "Spend":
-        """Both together."""
-        ours, theirs = msgspec.structs.astuple(self), msgspec.structs.astuple(other)
-        return Spend(*(one + more for one, more in zip(ours, theirs, strict=True)))
-
 
 def spent(fact: Fact) -> Spend | None:
     """What one outcome took; None where a fact is none. A failed attempt may not say: nothing."""
-    if fact.kind not in {_SAID, _FAILED}:
-        return None
+    return Spend(*_amounts(fact)) if fact.kind in _OUTCOMES else None
+
+
+def _amounts(fact: Fact) -> tuple[int, int, int, int, float, float, int, int]:
+    """What one outcome took, in the order of ``Spend``; a plain tuple, for there are millions."""
     said = fact.kind == _SAID
     usage = fact.usage
     silent = usage.input is None and usage.output is None
-    return Spend(
+    return (
         int(said),
         int(not said),
         usage.input or 0,
@@ -140,7 +148,6 @@ class Standing(msgspec.Struct):
         cause: what crossed its last failed attempt.
         places: where its records stand; kept only while it may go on.
         problem: why it cannot be read, if it cannot.
-        now: whether it was written to since the mark (see ``Standings``).
     """
 
     id: str
@@ -151,7 +158,6 @@ class Standing(msgspec.Struct):
     cause: str = ""
     places: list[Place] = []
     problem: str | None = None
-    now: bool = False
 
     @property
     def failed(self) -> bool:
@@ -173,19 +179,52 @@ class Standing(msgspec.Struct):
     def see(self, glance: Glance, place: Place) -> None:
         """Take in one of its records; those of other segments may come in any order."""
         self.records += 1
-        if not self.over:
-            self.places.append(place)
         fact = glance.event
-        if fact.message is not None:
-            self.messages = max(self.messages, fact.turn)
+        if self.reason is None or self.failed:
+            self.places.append(place)
+        if fact.message is not None and fact.turn > self.messages:
+            self.messages = fact.turn
+        if glance.seq > self.last:
+            self.last = glance.seq
+            self.reason = fact.reason if fact.kind == _ENDED else None
+            if self.over:
+                self.places = []
         if fact.kind == _FAILED:
             self.cause = fact.boundary
-        if glance.seq <= self.last:
-            return
-        self.last = glance.seq
-        self.reason = fact.reason if fact.kind == _ENDED else None
-        if self.over:
-            self.places = []
+
+
+class Covered(msgspec.Struct, frozen=True):
+    """As much of a segment as is remembered.
+
+    Attributes:
+        size: its bytes, whole lines.
+        lines: how many.
+        digest: BLAKE2b-256 of these bytes.
+    """
+
+    size: int
+    lines: int
+    digest: bytes
+
+
+class Remembered(msgspec.Struct, frozen=True):
+    """How all stood at some moment, and of which bytes that was read.
+
+    Attributes:
+        form: of this file.
+        schema: of the records.
+        segments: what it was read of, by segment.
+        standings: of every conversation.
+        spend: what outcomes took, in the order of ``Spend``.
+        problems: lines that could not be read.
+    """
+
+    form: int
+    schema: int
+    segments: dict[str, Covered]
+    standings: list[Standing]
+    spend: Spend
+    problems: list[str]
 
 
 class Standings:
@@ -197,15 +236,28 @@ class Standings:
         Args:
             run: whose.
             mark: by segment, how long it was at some moment; a conversation that was written to
-                since is ``now``. Segments that are not in it were made since. Without it none is.
+                since is at work. Segments that are not in it were made since. Without it none is.
         """
         self.run = run
         self.of: dict[str, Standing] = {}
-        self.spend = Spend()
         self.problems: list[str] = []
+        self._took: list[float] = list(msgspec.structs.astuple(Spend()))
         self._mark = mark
         self._ends: dict[str, tuple[int, int]] = {}
+        self._hashed: dict[str, _Hashed] = {}
+        self._remembered = 0
         self._decoder = msgspec.json.Decoder(Glance)
+
+    @property
+    def spend(self) -> Spend:
+        """What all outcomes took."""
+        return Spend(*self._took)  # type: ignore[arg-type] # whole numbers stay whole
+
+    def at_work(self, standing: Standing) -> bool:
+        """Whether a conversation that is open was written to since the mark."""
+        if self._mark is None:
+            return False
+        return any(at >= self._mark.get(segment, 0) for segment, at, _ in standing.places)
 
     def read_on(self) -> Iterator[Seen]:
         """Take in every whole line that was appended since, and show it.
@@ -213,65 +265,146 @@ class Standings:
         Raises:
             StoreError: a segment cannot be read.
         """
+        for glance, raw in self._new():
+            yield Seen(glance, raw)
+
+    def catch_up(self) -> "Standings":
+        """Take in every whole line that was appended since; first, whatever is remembered.
+
+        Raises:
+            StoreError: a segment cannot be read.
+        """
+        if not self._ends:
+            self._recall()
+        deque(self._new(), maxlen=0)
+        return self
+
+    def _new(self) -> Iterator[tuple[Glance, bytes]]:
+        """The new lines of all segments."""
         for segment in self.run.segments():
             try:
                 yield from self._read(segment)
             except OSError as error:
                 raise StoreError(f"{segment} cannot be read: {error.strerror}") from error
 
-    def catch_up(self) -> "Standings":
-        """Take in every whole line that was appended since."""
-        for _ in self.read_on():
-            pass
-        return self
-
-    def _read(self, segment: Path) -> Iterator[Seen]:
+    def _read(self, segment: Path) -> Iterator[tuple[Glance, bytes]]:
         """The new lines of one segment."""
         name = segment.name
-        with segment.open("rb") as file:
-            offset, number = self._ends.get(name, (0, 0))
+        offset, number = self._ends.get(name, (0, 0))
+        if segment.stat().st_size <= offset:
+            return
+        with segment.open("rb", buffering=_PIECE) as file:
             file.seek(offset)
-            for raw in file:
-                if not raw.endswith(b"\n"):
-                    return
-                number += 1
-                place = Place(name, offset, len(raw) - 1)
-                offset += len(raw)
+            try:
+                for raw in file:
+                    if not raw.endswith(b"\n"):
+                        return
+                    place, offset, number = offset, offset + len(raw), number + 1
+                    if glance := self._take(raw, (name, place, len(raw) - 1), number):
+                        yield glance, raw
+            finally:
                 self._ends[name] = (offset, number)
-                if glance := self._take(raw, place, number):
-                    yield Seen(glance, raw)
 
     def _take(self, raw: bytes, place: Place, number: int) -> Glance | None:
         """Take in one line; one that cannot be read is a problem of its conversation."""
         try:
             glance = self._decoder.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self._damaged(named(raw), f"{place.segment}, line {number}: not a record: {error}")
+            self._damaged(named(raw), f"{place[0]}, line {number}: not a record: {error}")
             return None
         if glance.v != SCHEMA_VERSION:
-            what = f"{place.segment}, line {number}: of version {glance.v}"
+            what = f"{place[0]}, line {number}: of version {glance.v}"
             self._damaged(glance.conv, f"{what}, which this duologue does not read")
             return None
-        standing = self._standing(glance.conv)
+        if (standing := self.of.get(glance.conv)) is None:
+            standing = self.of[glance.conv] = Standing(glance.conv)
         standing.see(glance, place)
-        standing.now = standing.now or self._since(place)
-        if took := spent(glance.event):
-            self.spend = self.spend.plus(took)
+        if glance.event.kind in _OUTCOMES:
+            self._took = list(map(add, self._took, _amounts(glance.event)))
         return glance
-
-    def _standing(self, conv: str) -> Standing:
-        """A conversation's standing, made when it is first met."""
-        if conv not in self.of:
-            self.of[conv] = Standing(conv)
-        return self.of[conv]
-
-    def _since(self, place: Place) -> bool:
-        """Whether a place is past the mark."""
-        return self._mark is not None and place.offset >= self._mark.get(place.segment, 0)
 
     def _damaged(self, conv: str, what: str) -> None:
         """Keep a problem, and whose it is if that can be told."""
         self.problems.append(what)
         if conv:
-            standing = self._standing(conv)
+            standing = self.of.setdefault(conv, Standing(conv))
             standing.problem = standing.problem or what
+
+    # What was read before.
+
+    def remember(self) -> None:
+        """Write down how all stands, if much is new; only whoever holds the run does so.
+
+        Nothing rests on it: where it cannot be written, all is read again the next time.
+        """
+        read = sum(end for end, _ in self._ends.values())
+        if read - self._remembered < max(WORTH, self._remembered // _PART):
+            return
+        self._remembered = read
+        body = msgspec.msgpack.encode(self._now())
+        new = self.run.path / f".{MEMORY}"
+        with suppress(OSError):
+            new.write_bytes(blake2b(body, digest_size=_SEAL).digest() + body)
+            new.replace(self.run.path / MEMORY)
+
+    def _now(self) -> Remembered:
+        """How all stands now, and of which bytes that was read."""
+        segments = {}
+        for name, (end, lines) in self._ends.items():
+            hashed = self._hashed.setdefault(name, _Hashed())
+            hashed.go_on(self.run.path / name, end)
+            segments[name] = Covered(end, lines, hashed.digest())
+        known = list(self.of.values())
+        return Remembered(_FORM, SCHEMA_VERSION, segments, known, self.spend, self.problems)
+
+    def _recall(self) -> None:
+        """Begin with what is remembered, if every byte that it was read of is as it was."""
+        found = _remembered(self.run.path / MEMORY)
+        if found is None:
+            return
+        hashed = {name: _Hashed() for name in found.segments}
+        for name, covered in found.segments.items():
+            if not hashed[name].go_on(self.run.path / name, covered.size):
+                return
+            if hashed[name].digest() != covered.digest:
+                return
+        self.of = {standing.id: standing for standing in found.standings}
+        self.problems = found.problems
+        self._took = list(msgspec.structs.astuple(found.spend))
+        self._ends = {name: (each.size, each.lines) for name, each in found.segments.items()}
+        self._hashed = hashed
+        self._remembered = sum(end for end, _ in self._ends.values())
+
+
+class _Hashed:
+    """The beginning of a file, hashed as far as was asked."""
+
+    def __init__(self) -> None:
+        self._hash = blake2b(digest_size=_SEAL)
+        self._at = 0
+
+    def go_on(self, path: Path, end: int) -> bool:
+        """Hash on to an offset; whether the file is as long as that."""
+        with suppress(OSError), path.open("rb", buffering=0) as file:
+            file.seek(self._at)
+            while self._at < end and (piece := file.read(min(_PIECE, end - self._at))):
+                self._hash.update(piece)
+                self._at += len(piece)
+        return self._at == end
+
+    def digest(self) -> bytes:
+        """Of all so far."""
+        return self._hash.digest()
+
+
+def _remembered(path: Path) -> Remembered | None:
+    """What a file remembers; None where there is none, or it is not as it was written."""
+    try:
+        data = path.read_bytes()
+        body = data[_SEAL:]
+        if blake2b(body, digest_size=_SEAL).digest() != data[:_SEAL]:
+            return None
+        found = msgspec.msgpack.decode(body, type=Remembered)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return found if (found.form, found.schema) == (_FORM, SCHEMA_VERSION) else None
