@@ -5,6 +5,7 @@ when there is more to come. Looking at every log costs time, so it is done again
 times as long: it never takes more than a twentieth of anybody's time.
 """
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ CATALOGUE_FILE = ".catalogue.sqlite"
 WAIT_SECONDS = 0.1
 _REST = 20
 _BUSY_MS = 5_000
+_PREFETCHED = 1 << 30
 # Every slice that is taken in, by whatever process, adds to these sizes.
 _STAMP = "SELECT count(*), sum(size) FROM segment"
 _T = TypeVar("_T")
@@ -103,6 +105,15 @@ class Catalogue:
             left = self._began + wait_s - now
         if not resting:
             self._done.wait(max(0.0, left))
+
+    def prefetch(self) -> None:
+        """Ask the system to read the file into memory, as much of it as is worth it."""
+        with suppress(OSError, AttributeError):  # a courtesy; not every system offers it
+            file = os.open(self.path, os.O_RDONLY)
+            try:
+                os.posix_fadvise(file, 0, _PREFETCHED, os.POSIX_FADV_WILLNEED)
+            finally:
+                os.close(file)
 
     def look(self, wait_s: float) -> None:
         """Look at every log now, rested or not; wait at most so long."""

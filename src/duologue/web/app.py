@@ -70,6 +70,7 @@ async def warm(app: Starlette) -> None:
     What a first answer costs besides (imports, compiling, the file's pages in memory, a look at
     every log) is paid before the room says that it is open.
     """
+    app.state.catalogue.prefetch()
     for name in TEMPLATES.list_templates():
         TEMPLATES.get_template(name)
     for path in ("/", "/runs"):
