@@ -111,9 +111,34 @@ def test_a_room_that_was_never_opened_has_nothing_to_close(desk: Desk) -> None:
         room.stay()
 
 
-def test_an_experiment_is_watched_from_another_terminal(desk: Desk) -> None:
+def test_going_on_and_branching_can_be_watched_too(desk: Desk) -> None:
+    parent = desk.held()
+    typed = ("branch", parent, "--at", "1", "--turns", "3", "--quiet", "--open")
+    held = desk.start(*typed, env={"BROWSER": "true"})
+    assert held.stdout is not None
+    assert held.stderr is not None
+    conv = held.stdout.readline().decode().strip()
+    found = _ADDRESS.search(held.stderr.readline().decode())
+    assert found is not None
+    assert found[0].endswith(f"/c/{conv}")
+    held.send_signal(signal.SIGINT)
+    held.communicate(timeout=20)
+    assert held.returncode == 0
+
+
+def test_an_experiment_is_watched_on_the_page_of_its_run(desk: Desk) -> None:
     toml = 'participants = ["scripted:a.jsonl"]\npairs = "self"\nturns = 2\n'
     (desk.folder / "tried.toml").write_text(toml, "utf-8")
-    shown = desk("run", "tried.toml", "--open")
-    assert shown.code == 2
-    assert "another terminal" in shown.err
+    (desk.folder / "a.jsonl").write_text('{"text": "two words"}\n', "utf-8")
+    held = desk.start("run", "tried.toml", "--quiet", "--open", env={"BROWSER": "true"})
+    assert held.stderr is not None
+    found = _ADDRESS.search(held.stderr.readline().decode())
+    assert found is not None
+    assert urlsplit(found[0]).path == "/r/tried"
+    status, page = _asked(found[0])
+    assert (status, "conversations" in page) == (200, True)
+    held.send_signal(signal.SIGINT)
+    held.communicate(timeout=20)
+    assert held.returncode == 0
+    with _opened(desk, "tried") as (_, address):
+        assert urlsplit(address).path == "/r/tried"

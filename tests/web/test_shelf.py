@@ -14,7 +14,7 @@ from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks as openapi
 from starlette.testclient import TestClient
 
-from duologue.catalogue.asking import Wanted, part
+from duologue.catalogue.asking import Wanted, choices, part
 from duologue.catalogue.keeping import CATALOGUE_FILE, Catalogue
 from duologue.conversation import converse
 from duologue.core.branch import branch
@@ -24,10 +24,12 @@ from duologue.core.plan import plan
 from duologue.core.provider import Delta, Provider
 from duologue.core.spec import ConversationSpec
 from duologue.core.state import fold
+from duologue.errors import UnknownIdError
 from duologue.providers.scripted import Scripted
 from duologue.store.library import Library
 from duologue.store.run import Run
-from duologue.web.app import room
+from duologue.web.answering import TEMPLATES
+from duologue.web.app import path_of, room, warm
 from duologue.web.pages.compare import pieces
 from recording import CONV, OTHER, PAIR, TRIO, hold, write
 
@@ -289,3 +291,50 @@ def test_an_edited_record_is_shown_and_said_to_be_edited(tmp_path: Path) -> None
     page = TestClient(app, base_url="http://127.0.0.1").get(f"/c/{CONV}").text
     assert "The record was edited" in page
     assert "is not as it was written" in page
+
+
+def test_what_another_process_took_in_is_noticed(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    asyncio.run(hold(library.create("one", {}), PAIR, CONV))
+    ours, theirs = Catalogue(library), Catalogue(library)
+    ours.settle()
+    assert ours.remembered(choices).conversations == 1
+    asyncio.run(hold(library.create("two", {}), TRIO, OTHER))
+    theirs.settle()
+    ours._due = float("inf")  # noqa: SLF001 - it shall not look itself
+    ours._answers = {each: (kept[0], 0.0, kept[2]) for each, kept in ours._answers.items()}  # noqa: SLF001 - later
+    assert ours.remembered(choices).conversations == 2
+
+
+def test_a_room_has_read_its_library_before_anybody_asks(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    asyncio.run(hold(library.create("one", {}), PAIR, CONV))
+    made = room(library, "a token")
+    asyncio.run(warm(made))
+    assert set(TEMPLATES.list_templates()) <= {key[1] for key in TEMPLATES.cache or ()}
+    assert made.state.catalogue.remembered(choices).conversations == 1
+
+
+def test_a_name_leads_to_a_conversation_or_to_an_experiment(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    asyncio.run(hold(library.create("one", {}), PAIR, CONV))
+    library.create(
+        "tried",
+        document(read('participants = ["scripted:a"]\npairs = "self"\nturns = 2\n', "tried.toml")),
+    )
+    made = room(library)
+    assert path_of(made, CONV[:7]) == f"c/{CONV}"
+    assert path_of(made, "tried") == "r/tried"
+    assert TestClient(made, base_url="http://localhost").get("/r/tried").status_code == 200
+    with pytest.raises(UnknownIdError):
+        path_of(made, "zzzzz")
+
+
+def test_a_conversation_is_found_while_the_library_is_read_for_the_first_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Library(tmp_path)
+    asyncio.run(hold(library.create("one", {}), PAIR, CONV))
+    monkeypatch.setattr(Catalogue, "_bring_up", lambda *_: None)  # it has not come to it yet
+    monkeypatch.setattr(Catalogue, "reading", True)
+    assert path_of(room(library), CONV[:7]) == f"c/{CONV}"

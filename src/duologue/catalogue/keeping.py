@@ -5,6 +5,7 @@ when there is more to come. Looking at every log costs time, so it is done again
 times as long: it never takes more than a twentieth of anybody's time.
 """
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -24,6 +25,9 @@ CATALOGUE_FILE = ".catalogue.sqlite"
 WAIT_SECONDS = 0.1
 _REST = 20
 _BUSY_MS = 5_000
+_PREFETCHED = 1 << 30
+# Every slice that is taken in, by whatever process, adds to these sizes.
+_STAMP = "SELECT count(*), sum(size) FROM segment"
 _T = TypeVar("_T")
 
 
@@ -37,10 +41,9 @@ class Catalogue:
         self._lock = Lock()
         self._thread: Thread | None = None
         self._done = Event()
-        self._due = 0.0
+        self._began = self._due = 0.0
         self._problem: StoreError | None = None
-        self._changes = 0
-        self._answers: dict[Callable[..., Any], tuple[int, Any]] = {}
+        self._answers: dict[Callable[..., Any], tuple[tuple[Any, ...], float, Any]] = {}
 
     def ask(self, question: Callable[[sqlite3.Connection], _T]) -> _T:
         """The answer to a question, from what the logs held a moment ago."""
@@ -57,14 +60,22 @@ class Catalogue:
             return question(db)
 
     def remembered(self, question: Callable[[sqlite3.Connection], _T]) -> _T:
-        """The answer to a question that is asked with every page, as of the last change seen."""
-        self.refresh()
-        kept = self._answers.get(question)
-        if kept is None or kept[0] != self._changes:
-            changes = self._changes
-            kept = (changes, self.ask(question))
-            self._answers[question] = kept
-        return kept[1]
+        """The answer to a question that is asked with every page: as of the last change, or newer.
+
+        While a catalogue grows, an answer that took long is good for twenty times as long.
+        """
+
+        def answered(db: sqlite3.Connection) -> _T:
+            stamp, began = db.execute(_STAMP).fetchone(), time.monotonic()
+            kept = self._answers.get(question)
+            if kept is not None and (kept[0] == stamp or began < kept[1]):
+                return kept[2]  # type: ignore[no-any-return] # this very question's
+            answer = question(db)
+            now = time.monotonic()
+            self._answers[question] = (stamp, now + _REST * (now - began), answer)
+            return answer
+
+        return self.ask(answered)
 
     @property
     def path(self) -> Path:
@@ -78,15 +89,31 @@ class Catalogue:
         return not self._done.is_set()
 
     def refresh(self, wait_s: float = WAIT_SECONDS) -> None:
-        """Take in what logs have gained, unless that was just done; wait at most so long."""
+        """Take in what logs have gained, unless that was just done.
+
+        Waits until so long after that was begun: what takes longer makes one question wait, and
+        not every question that is asked meanwhile.
+        """
         with self._lock:
-            resting = self._thread is None and time.monotonic() < self._due
+            now = time.monotonic()
+            resting = self._thread is None and now < self._due
             if not resting and self._thread is None:
                 self._done.clear()
+                self._began = now
                 self._thread = Thread(target=self._work, name="duologue-catalogue", daemon=True)
                 self._thread.start()
+            left = self._began + wait_s - now
         if not resting:
-            self._done.wait(wait_s)
+            self._done.wait(max(0.0, left))
+
+    def prefetch(self) -> None:
+        """Ask the system to read the file into memory, as much of it as is worth it."""
+        with suppress(OSError, AttributeError):  # a courtesy; not every system offers it
+            file = os.open(self.path, os.O_RDONLY)
+            try:
+                os.posix_fadvise(file, 0, _PREFETCHED, os.POSIX_FADV_WILLNEED)
+            finally:
+                os.close(file)
 
     def look(self, wait_s: float) -> None:
         """Look at every log now, rested or not; wait at most so long."""
@@ -112,8 +139,7 @@ class Catalogue:
 
     def _work(self) -> None:
         """Take in everything that is new."""
-        began = time.monotonic()
-        looked = 0.0
+        began, looked = time.monotonic(), 0.0
         try:
             with closing(self._open()) as db:
                 now = sizes(self.library.path)
@@ -145,7 +171,6 @@ class Catalogue:
                 with db:
                     db.execute("BEGIN IMMEDIATE")
                     more = take_in(db, run)
-                self._changes += 1
 
     def _age(self, name: str) -> float:
         """By what runs are ordered: those whose folders changed last come first."""

@@ -48,6 +48,9 @@ def branch(
     name: Annotated[str | None, typer.Option(help="The new run's name.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the id.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the log's lines.")] = False,
+    open_: Annotated[
+        bool, typer.Option("--open", help="Watch it in the browser, too: the reading room.")
+    ] = False,
 ) -> None:
     """Leave a conversation at a message, perhaps with something changed."""
     from duologue.api import Change, changed
@@ -70,7 +73,7 @@ def branch(
     if seed is not None:
         for line in unseeded(spec):
             typer.echo(f"duologue: {line}", err=True)
-    showing = Showing(ctx.obj, quiet=quiet, json=json)
+    showing = Showing(ctx.obj, quiet=quiet, json=json, read=open_)
     hold(spec, showing, lambda watch: begin(ctx.obj, conv, at, change, watch=watch))
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,10 +32,12 @@ class Manner(msgspec.Struct, frozen=True):
     Attributes:
         quiet: print nothing but the run's name.
         json: print the log's lines.
+        read: open the reading room beside it, on its run.
     """
 
     quiet: bool = False
     json: bool = False
+    read: bool = False
 
 
 def named(file: str | None, folder: Path) -> bool:
@@ -93,8 +95,7 @@ def begin_named(
     budget: Limits,
     *,
     name: str | None,
-    quiet: bool,
-    json: bool,
+    manner: Manner,
 ) -> None:
     """Carry out the experiment of a file, or go on with it, in the run of its name.
 
@@ -110,7 +111,7 @@ def begin_named(
     planned, limits = plan(experiment), purse(budget)
     _prepare(planned.conversations)
     run = folder(library, experiment)
-    carry_out(run, planned, chosen.wanted(limits), Manner(quiet, json))
+    carry_out(run, planned, chosen.wanted(limits), manner)
 
 
 def purse(budget: Limits) -> Budget | None:
@@ -140,12 +141,21 @@ def kept(library: Library, what: str) -> tuple[Run, Experiment] | None:
 def carry_out(run: Run, planned: Plan, wanted: "Wanted", manner: Manner) -> None:
     """Hold what is still to be held of an experiment that has a run."""
     from duologue.cli.board import Board
+    from duologue.cli.open import Beside
     from duologue.scale.experiment import execution
 
-    with execution(run, planned, wanted) as held:
-        with Board(held, quiet=manner.quiet, json=manner.json) as board:
-            asyncio.run(_carried_out(held, board.see, board.look))
-        _told(held, manner)
+    room = Beside(Library(run.path.parent)) if manner.read else None
+    with room or nullcontext():
+        with execution(run, planned, wanted) as held:
+            if room is not None:
+                room.open(run.name)
+            with Board(held, quiet=manner.quiet, json=manner.json) as board:
+                asyncio.run(_carried_out(held, board.see, board.look))
+            code = _told(held, manner)
+        if room is not None and code != INTERRUPTED:
+            room.stay()
+    if code:
+        raise typer.Exit(code)
 
 
 async def _carried_out(held: "Execution", *watching: object) -> None:
@@ -182,8 +192,8 @@ def _asked(each: Planned, place: int) -> object:
     return (seat.name, seat.model, seat.base_url, seat.sampling)
 
 
-def _told(held: "Execution", manner: Manner) -> None:
-    """Say how it stands, and leave with the exit code that says it, too."""
+def _told(held: "Execution", manner: Manner) -> int:
+    """Say how it stands; the exit code that says it, too."""
     from duologue.cli.status import Report, show
 
     now = held.sorted()
@@ -200,9 +210,9 @@ def _told(held: "Execution", manner: Manner) -> None:
         for conv, damage in held.crew.damaged.items():
             typer.echo(f"duologue: {conv} cannot go on: {damage}", err=True)
     if held.interrupted:
-        raise typer.Exit(INTERRUPTED)
-    if now.failed or now.damaged or (held.crew is not None and held.crew.damaged):
-        raise typer.Exit(FAILED)
+        return INTERRUPTED
+    lost = now.failed or now.damaged or (held.crew is not None and held.crew.damaged)
+    return FAILED if lost else 0
 
 
 def refuse(typed: dict[str, object]) -> None:

@@ -32,7 +32,7 @@ def open_(
         str | None,
         typer.Argument(
             metavar="[ID]",
-            help="The conversation to open; the library by default.",
+            help="The conversation or the run to open; the library by default.",
             autocompletion=complete_id,
         ),
     ] = None,
@@ -42,23 +42,26 @@ def open_(
     ] = LOOPBACK,
     browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
 ) -> None:
-    """Read in the browser: the library, or one conversation, live if it is being held."""
+    """Read in the browser: the library, a run, or a conversation, live if it is being held."""
     missing()
-    conv = None if id_ is None else ctx.obj.find(id_)[1]
+    import asyncio
+
     import uvicorn
 
-    from duologue.web.app import room
+    from duologue.web.app import path_of, room, warm
 
-    listening = _listen(host, port)
     token = None if _loopback(host) else secrets.token_urlsafe(24)
-    address = _address(listening, host, conv, token)
+    app = room(ctx.obj, token)
+    path = "" if id_ is None else path_of(app, id_)
+    listening = _listen(host, port)
+    address = _address(listening, host, path, token)
+    asyncio.run(warm(app))
     typer.echo(f"The reading room is open at {address}\nCtrl-C closes it; runs go on.")
     sys.stdout.flush()  # whoever opened it beside a run reads this
     if browser:
         import webbrowser
 
         webbrowser.open(address)
-    app = room(ctx.obj, token)
 
     class Closing(uvicorn.Server):
         """Tells the pages that follow a conversation to end before the server waits for them."""
@@ -80,9 +83,9 @@ def open_(
 
 
 class Beside:
-    """A reading room in a process of its own, for one conversation that is being held.
+    """A reading room in a process of its own, for what is being held.
 
-    Whatever becomes of it changes nothing for the conversation.
+    Whatever becomes of it changes nothing for that.
     """
 
     def __init__(self, library: Library) -> None:
@@ -95,16 +98,16 @@ class Beside:
         self._library = library
         self._room: subprocess.Popen[str] | None = None
 
-    def open(self, conv: str) -> None:
-        """Open the room on a conversation; once it is open, nothing happens."""
+    def open(self, what: str) -> None:
+        """Open the room on a conversation or a run; once it is open, nothing happens."""
         if self._room is None:
-            typed = ("--library", str(self._library.path), "open", conv, "--port", "0")
+            typed = ("--library", str(self._library.path), "open", what, "--port", "0")
             self._room = subprocess.Popen(  # noqa: S603 - our own program
                 (sys.executable, "-m", "duologue", *typed),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 encoding="utf-8",
-                # Ctrl-C is for the conversation first; the room is closed from here.
+                # Ctrl-C is for what is held first; the room is closed from here.
                 process_group=0,
             )
 
@@ -117,7 +120,7 @@ class Beside:
                 typer.echo(line, nl=False, err=True)
 
     def __enter__(self) -> Self:
-        """Nothing is opened before there is a conversation."""
+        """Nothing is opened before there is something to read."""
         return self
 
     def __exit__(
@@ -166,7 +169,8 @@ def _listen(host: str, port: int) -> "socket.socket":
     import socket
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # By name: asyncio sends small answers at once only where it knows that this is TCP.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
@@ -180,12 +184,11 @@ def _listen(host: str, port: int) -> "socket.socket":
     return listening
 
 
-def _address(listening: "socket.socket", host: str, conv: str | None, token: str | None) -> str:
+def _address(listening: "socket.socket", host: str, path: str, token: str | None) -> str:
     """What to type into a browser."""
     port = listening.getsockname()[1]
     name = f"[{host}]" if ":" in host else host
     if host in {"0.0.0.0", "::"}:  # noqa: S104 - shown, not bound: a token guards it
         name = "127.0.0.1"
         sys.stderr.write("duologue: on other machines, put this machine's address in its place\n")
-    path = "" if conv is None else f"c/{conv}"
     return f"http://{name}:{port}/{path}" + (f"?token={token}" if token else "")

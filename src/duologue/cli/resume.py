@@ -15,6 +15,9 @@ def resume(
     id_: Id,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the id.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the log's lines.")] = False,
+    open_: Annotated[
+        bool, typer.Option("--open", help="Watch it in the browser, too: the reading room.")
+    ] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Of an experiment: try again what failed.")
     ] = False,
@@ -44,7 +47,9 @@ def resume(
     if (found := kept(ctx.obj, id_)) is not None:
         run, experiment = found
         chosen = Chosen(workers=workers, on=on, retry_failed=retry_failed)
-        carry_out(run, plan(experiment), chosen.wanted(purse(limits)), Manner(quiet, json))
+        carry_out(
+            run, plan(experiment), chosen.wanted(purse(limits)), Manner(quiet, json, read=open_)
+        )
         return
     if (workers, on, *limits) != (None,) * 5:
         raise ConfigurationError(
@@ -54,5 +59,5 @@ def resume(
     from duologue.api import go_on, unfinished
 
     spec = unfinished(ctx.obj, id_)
-    showing = Showing(ctx.obj, quiet=quiet, json=json)
+    showing = Showing(ctx.obj, quiet=quiet, json=json, read=open_)
     hold(spec, showing, lambda watch: go_on(ctx.obj, id_, watch=watch))

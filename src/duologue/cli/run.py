@@ -10,7 +10,7 @@ import typer
 
 from duologue.cli.asking import LETTERS, Options, assemble
 from duologue.cli.completing import complete_file, complete_model, complete_policy
-from duologue.cli.experiment import Chosen, begin_named, named, refuse
+from duologue.cli.experiment import Chosen, Manner, begin_named, named, refuse
 from duologue.cli.holding import Showing, hold
 from duologue.errors import ConfigurationError
 
@@ -205,11 +205,6 @@ def run(
     """Hold a conversation, or an experiment: two small local models, or whatever you say."""
     wanted = Chosen(only, max_conversations, workers, at_once, on, retry_failed=retry_failed)
     if named(file, Path.cwd()):
-        if open_:
-            raise ConfigurationError(
-                "--open follows a single conversation, and this is an experiment: type 'duologue "
-                "open' in another terminal and choose the run"
-            )
         refuse(
             {
                 "opener": opener,
@@ -232,7 +227,8 @@ def run(
             }
         )
         budget = (budget_tokens, budget_usd, budget_minutes)
-        begin_named(ctx.obj, str(file), wanted, budget, name=name, quiet=quiet, json=json)
+        manner = Manner(quiet, json, read=open_)
+        begin_named(ctx.obj, str(file), wanted, budget, name=name, manner=manner)
         return
     if wanted != Chosen():
         raise ConfigurationError(

@@ -14,6 +14,7 @@ from duologue.catalogue.asking import Facts
 from duologue.core.experimentfile import is_experiment, read
 from duologue.core.plan import Cell, Plan, plan
 from duologue.errors import ConfigurationError, SpecError
+from duologue.store.library import Library, folder_name
 from duologue.store.run import SPEC_FILE, Run
 
 UNPLANNED = "not in the plan"
@@ -91,6 +92,12 @@ def _place(cell: Cell, factors: Sequence[str]) -> Place:
     return Place(
         cell.key.removesuffix("/".join(("", *others))), _JOINED.join(levels) or _ALONE, cell.key
     )
+
+
+def experiment(library: Library, name: str) -> str | None:
+    """The run of an experiment of that name; None where there is none."""
+    known = folder_name(name)
+    return known if planned(Run(library.path / known)) is not None else None
 
 
 def planned(run: Run) -> Plan | None:

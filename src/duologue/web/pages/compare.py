@@ -1,27 +1,30 @@
-"""Two conversations side by side, aligned turn by turn, differences marked.
+"""Two conversations side by side, message by message, differences marked.
 
-A branch and its parent, two replicates, the same opening with the seats swapped, or any two.
+A branch and its parent, two replicates, the same opening with the seats swapped, or any two. Which
+message stands beside which is decided in ``duologue.web.aligning``.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from difflib import SequenceMatcher
 
 import msgspec
 from starlette.requests import Request
 
-from duologue.core.transcript import Mark, Spoken
+from duologue.core.transcript import Mark
 from duologue.endings.codebook import Label
 from duologue.errors import ConfigurationError
+from duologue.web.aligning import Pair, align
 from duologue.web.answering import Answer, Page, Parameter, number
 from duologue.web.readings import Reading
 from duologue.web.shelf import DRAWING, given
 from duologue.web.turns import COLOURS, GRAVE, STATES, WORDS, Head, head
 
 ROWS = 60
-_TOKENS = 400
-_ALIKE = 0.5
-_TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
+_TOKENS = 1_200
+_ALIKE = 0.4
+# White space goes with the word before it: alone it would be half of all that two have in common.
+_TOKEN = re.compile(r"\w+\s*|[^\w\s]\s*|\s+")
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -59,16 +62,16 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """The same turn of both.
+    """A message of each side, or of one alone.
 
     Attributes:
-        turn: its number.
+        row: its number.
         same: whether author and words are the same.
-        left: the left one's message, if it has one.
+        left: the left one's message, if one stands here.
         right: the right one's.
     """
 
-    turn: int
+    row: int
     same: bool
     left: Said | None
     right: Said | None
@@ -82,9 +85,11 @@ class Compared(msgspec.Struct, frozen=True):
         right: of the right one.
         fork: the last message that one has inherited from the other, or both from a third.
         common: so many messages at the beginning are the same.
-        rows: a part of the turns.
+        rows: a part of the two, from message to message.
         newer: ``from`` of the part before; None at the beginning.
         older: ``from`` of the next part; None at the end.
+        by_place: whether the two are too long to be laid side by side by what they say: then the
+            same turn of both stands in one row.
     """
 
     left: Head
@@ -94,6 +99,7 @@ class Compared(msgspec.Struct, frozen=True):
     rows: tuple[Row, ...]
     newer: int | None
     older: int | None
+    by_place: bool
 
 
 def compare(request: Request) -> Answer:
@@ -107,36 +113,36 @@ def compare(request: Request) -> Answer:
     if not all(names):
         raise ConfigurationError("name two conversations: /compare?left=ID&right=ID")
     left, right = (request.app.state.readings.read(name) for name in names)
-    common = _common(left.transcript.spoken, right.transcript.spoken)
+    told = [[item.entry.message for item in each.transcript.spoken] for each in (left, right)]
+    aligned = align(*([(one.author, one.text) for one in each] for each in told))
+    common = next(
+        (place for place, pair in enumerate(aligned.pairs) if not _same(left, right, pair)),
+        len(aligned.pairs),
+    )
     first = number(request, "from") or max(1, common)
-    longest = max(len(left.transcript.spoken), len(right.transcript.spoken))
-    last = min(longest, first + ROWS - 1)
+    last = min(len(aligned.pairs), first + ROWS - 1)
+    shown = aligned.pairs[first - 1 : last]
     page = Compared(
         head(left),
         head(right),
         _fork(left, right),
         common,
-        tuple(_row(left, right, turn) for turn in range(first, last + 1)),
+        tuple(_row(left, right, first + place, pair) for place, pair in enumerate(shown)),
         max(1, first - ROWS) if first > 1 else None,
-        last + 1 if last < longest else None,
+        last + 1 if last < len(aligned.pairs) else None,
+        aligned.by_place,
     )
     more = {**DRAWING, "label_words": WORDS, "state_words": STATES, "grave": GRAVE}
     return Answer("compare.html", page, f"{left.id} and {right.id}", more=more)
 
 
-def _common(left: Sequence[Spoken], right: Sequence[Spoken]) -> int:
-    """How many messages at the beginning are the same."""
-    pairs = zip(left, right, strict=False)
-    return next(
-        (place for place, (one, other) in enumerate(pairs) if not _same(one, other)),
-        min(len(left), len(right)),
-    )
-
-
-def _same(one: Spoken, other: Spoken) -> bool:
+def _same(left: Reading, right: Reading, pair: Pair) -> bool:
     """Whether two messages are by the same author and in the same words."""
-    said, told = one.entry.message, other.entry.message
-    return (said.author, said.text) == (told.author, told.text)
+    if pair.left is None or pair.right is None:
+        return False
+    one = left.transcript.spoken[pair.left].entry.message
+    other = right.transcript.spoken[pair.right].entry.message
+    return (one.author, one.text) == (other.author, other.text)
 
 
 def _fork(left: Reading, right: Reading) -> int | None:
@@ -151,31 +157,31 @@ def _fork(left: Reading, right: Reading) -> int | None:
     return min(one.turn, other.turn)
 
 
-def _row(left: Reading, right: Reading, turn: int) -> Row:
-    """One turn of both."""
-    one, other = _said(left, turn), _said(right, turn)
+def _row(left: Reading, right: Reading, row: int, pair: Pair) -> Row:
+    """One message of each."""
+    one, other = _said(left, pair.left), _said(right, pair.right)
     if one is None or other is None:
-        return Row(turn, same=False, left=one, right=other)
+        return Row(row, same=False, left=one, right=other)
     if (one.author, one.text) == (other.author, other.text):
-        return Row(turn, same=True, left=one, right=other)
+        return Row(row, same=True, left=one, right=other)
     ours, theirs = pieces(one.text, other.text)
     return Row(
-        turn,
+        row,
         same=False,
         left=msgspec.structs.replace(one, pieces=ours),
         right=msgspec.structs.replace(other, pieces=theirs),
     )
 
 
-def _said(reading: Reading, turn: int) -> Said | None:
+def _said(reading: Reading, place: int | None) -> Said | None:
     """One side's message."""
-    if turn > len(reading.transcript.spoken):
+    if place is None:
         return None
-    spoken = reading.transcript.spoken[turn - 1]
+    spoken = reading.transcript.spoken[place]
     author = spoken.entry.message.author
     colour = reading.transcript.names.index(author) % COLOURS
-    label = reading.annotations[turn - 1].label
-    return Said(turn, author, colour, spoken.entry.message.text, label, spoken.marks)
+    label = reading.annotations[place].label
+    return Said(place + 1, author, colour, spoken.entry.message.text, label, spoken.marks)
 
 
 def pieces(one: str, other: str) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
@@ -208,6 +214,6 @@ PAGE = Page(
     (
         Parameter("left", "a conversation's id, or the beginning of one"),
         Parameter("right", "another's"),
-        Parameter("from", "the first turn that is shown", {"type": "integer", "minimum": 1}),
+        Parameter("from", "the first row that is shown", {"type": "integer", "minimum": 1}),
     ),
 )

@@ -18,7 +18,7 @@ from duologue.endings.rates import rate
 from duologue.errors import ConfigurationError, UnknownIdError
 from duologue.store.run import Run
 from duologue.web.answering import Answer, Page, Parameter
-from duologue.web.cells import Layout, Place, layout
+from duologue.web.cells import Layout, Place, experiment, layout
 from duologue.web.pages.library import busy
 from duologue.web.shelf import DRAWING, given
 from duologue.web.turns import STATES
@@ -149,7 +149,7 @@ def run_page(request: Request) -> Answer:
     # What SQLite cannot take is no run's name.
     known = name.encode(errors="ignore").decode()
     found: list[Facts] = catalogue.ask(lambda db: facts(db, known))
-    if not found:
+    if not found and experiment(catalogue.library, known) != known:
         raise UnknownIdError(
             f"no conversation is in a run {name!r}: the library shows what there is"
         )
