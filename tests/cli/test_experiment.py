@@ -122,6 +122,12 @@ def test_what_carries_workers_is_this_machine_or_ray(
     assert (refused.code, 'pip install "duologue[ray]"' in refused.err) == (2, True)
 
 
+def test_a_library_that_is_no_folder_is_refused_and_says_where_a_run_can_be(desk: Desk) -> None:
+    refused = desk("--library", "s3://bucket/runs", "run", "tried.toml")
+    assert (refused.code, "all machines share" in refused.err) == (2, True)
+    assert not Path("s3:").exists()
+
+
 def test_the_log_can_be_printed_as_it_is_written(desk: Desk) -> None:
     printed = desk("run", "tried.toml", "--json", "--workers", "1").out
     assert printed == (desk.library / "tried" / "log-1.jsonl").read_text("utf-8")
