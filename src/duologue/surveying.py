@@ -4,19 +4,21 @@ It brings together what was said and what the endings make of it. It knows nothi
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from duologue.api import go_on, hold, recorded
-from duologue.core.event import EndReason
+from duologue.core.event import ConversationEnded, EndReason, Record
 from duologue.core.message import Message
+from duologue.core.plan import Plan
 from duologue.core.provider import Provider
 from duologue.core.specfile import Asked
-from duologue.core.state import State, apply, fold
+from duologue.core.state import State, fold
 from duologue.endings.described import Described, described, pair, policy
 from duologue.endings.judge import Verdict, commission, heard
+from duologue.endings.outcome import Outcome, Value, outcome, value
 from duologue.errors import ConfigurationError, FormatError
 from duologue.formats.crossing import IMPORTED_MODEL, take_in
 from duologue.store.library import Library
@@ -24,6 +26,8 @@ from duologue.store.run import Run
 
 JUDGED = "judged"
 """The library inside a library in which judges' conversations are kept."""
+ALL = "all cells"
+"""What a table of outcomes calls them all together."""
 
 
 class Surveyed(msgspec.Struct, frozen=True):
@@ -65,11 +69,57 @@ def survey(library: Library, wanted: Iterable[str] = ()) -> Iterator[Surveyed]:
 
 def _of_run(run: Run) -> Iterator[Surveyed]:
     """Every conversation of a run, in the order in which they began; its log is read once."""
-    states: dict[str, State] = {}
+    met: dict[str, list[Record]] = {}
     for record in run.records():
-        states[record.conv] = apply(states.get(record.conv, State()), record.event)
-    for conv, state in states.items():
-        yield _of_state(conv, state)
+        met.setdefault(record.conv, []).append(record)
+    for conv, records in met.items():
+        yield _of_state(conv, _state(records))
+
+
+def outcomes(run: Run, plan: Plan, over: Collection[str]) -> list[tuple[str, Outcome]]:
+    """The declared outcome of an experiment, cell by cell, then over all; the log is read once.
+
+    Args:
+        run: where the conversations are.
+        plan: what they were planned as; it declares an outcome.
+        over: the ids of those that came to an end that stands; the others count for nothing.
+    """
+    assert plan.outcome is not None  # noqa: S101 - whoever asks has looked
+    values: dict[str, Value] = {}
+    for conv, state in _ended(run, over):
+        one = _of_state(conv, state)
+        values[conv] = value(plan.outcome, one.described, one.messages)
+    cells: dict[str, list[Value]] = {cell.key: [] for cell in plan.cells}
+    for each in plan.conversations:
+        if each.id in values:
+            cells[each.cell.key].append(values[each.id])
+    everything = [found for some in cells.values() for found in some]
+    table = {**{key: some for key, some in cells.items() if some}, ALL: everything}
+    return [(key, outcome(plan.outcome, some)) for key, some in table.items()]
+
+
+def _ended(run: Run, over: Collection[str]) -> Iterator[tuple[str, State]]:
+    """Those of some conversations that are whole and have ended for good, each as it was left.
+
+    What goes on in another segment may be met before what it goes on from.
+    """
+    open_: dict[str, list[Record]] = {}
+    lengths: dict[str, int] = {}
+    for record in run.records():
+        if record.conv not in over:
+            continue
+        found = open_.setdefault(record.conv, [])
+        found.append(record)
+        event = record.event
+        if isinstance(event, ConversationEnded) and event.reason is not EndReason.ERROR:
+            lengths[record.conv] = record.seq + 1
+        if lengths.get(record.conv) == len(found):
+            yield record.conv, _state(open_.pop(record.conv))
+
+
+def _state(records: list[Record]) -> State:
+    """A conversation from its records, in whatever order they were met."""
+    return fold(record.event for record in sorted(records, key=lambda record: record.seq))
 
 
 def _of_file(file: Path) -> Surveyed:

@@ -2,12 +2,15 @@
 
 import io
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 from typed import Desk
 
+from duologue.cli import status
 from duologue.cli.board import Board
 from duologue.core.plan import plan
 from duologue.scale.experiment import Execution, Wanted, execution, folder
@@ -23,6 +26,9 @@ opener = " "
 turns = 4
 replicates = 3
 """
+
+
+SEATS = ", ".join(f'{{ name = "{name}", model = "function:dear:reply" }}' for name in "AB")
 
 
 @pytest.fixture
@@ -44,6 +50,82 @@ def test_an_experiment_is_run_in_parts_and_status_says_how_it_stands(desk: Desk)
     assert desk("resume", "tried", "--quiet").out == "tried\n"
     assert "6 of 6 (max_turns 6)" in desk("status", "tried").out
     assert "whole" in desk("verify", "tried").out
+
+
+def test_the_outcome_that_was_declared_is_reckoned_at_the_end_cell_by_cell(desk: Desk) -> None:
+    file = desk.library.parent / "tried.toml"
+    file.write_text(f'{EXPERIMENT}outcome = "turns"\n', "utf-8")
+    shown = desk("run", "tried.toml").out
+    assert "outcome        turns, how many messages the conversation holds" in shown
+    assert "a.jsonl+b.jsonl  n 3    4 [4, 4]" in shown
+    assert "all cells        n 6    4 [4, 4]" in shown
+    told = json.loads(desk("status", "tried", "--json").out)["cells"]["all cells"]
+    assert (told["n"], told["spread"]["mean"]) == (6, 4)
+    assert "all cells" not in desk("status", "tried", "--no-outcome").out
+    file.write_text(f'{EXPERIMENT}outcome = "end_state"\n', "utf-8")
+    assert "open 100 % [44, 100] (3)" in desk("run", "tried.toml").out
+    file.write_text(f'{EXPERIMENT}outcome = "turn"\n', "utf-8")
+    refused = desk("run", "tried.toml")
+    assert refused.code == 2
+    assert 'did you mean "turns"?' in refused.err
+
+
+def test_what_would_take_long_is_reckoned_when_it_is_asked_for(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "_QUICK", 3)
+    file = desk.library.parent / "tried.toml"
+    file.write_text(f'{EXPERIMENT}outcome = "collapse"\n', "utf-8")
+    assert "status tried --outcome" in desk("run", "tried.toml").out
+    assert "all cells        n 6    none has it" in desk("status", "tried", "--outcome").out
+
+
+def test_an_experiment_is_one_row_of_the_list_and_can_be_unfolded(desk: Desk) -> None:
+    desk.held("alone", 3)
+    desk("run", "tried.toml", "--max-conversations", "2")
+    rows = [line.split("\t") for line in desk("list").out.splitlines()]
+    assert [(row[0], row[2], row[3]) for row in rows[1:]] == [("tried", "8", "2 ended")]
+    assert rows[1][4] == "a.jsonl ↔ b.jsonl, b.jsonl ↔ a.jsonl"
+    assert len(desk("list", "--all").out.splitlines()) == 3
+    assert len(desk("list", "--json").out.splitlines()) == 3
+
+
+def test_an_experiment_goes_on_within_a_budget(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = desk.library.parent
+    (folder / "dear.py").write_text(
+        "from duologue.core.provider import Completion, Usage\n"
+        "def reply(view): return Completion('so', usage=Usage(6, 4))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{folder}:{os.environ.get('PYTHONPATH', '')}")
+    text = EXPERIMENT.replace('"scripted:a.jsonl", "scripted:b.jsonl"', SEATS)
+    (folder / "tried.toml").write_text(text, "utf-8")
+    assert desk("run", "tried.toml", "--max-conversations", "1").code == 0
+    stopped = desk("resume", "tried", "--budget-tokens", "65", "--workers", "1")
+    assert "the budget is reached" in stopped.err
+    assert json.loads(desk("status", "tried", "--json").out)["spend"]["turns"] == 6
+    refused = desk("resume", "tried", "--budget-usd", "0")
+    assert (refused.code, "more than 0" in refused.err) == (2, True)
+    desk.held("x", 3)
+    refused = desk("resume", "x", "--budget-tokens", "5")
+    assert (refused.code, "for an experiment" in refused.err) == (2, True)
+
+
+def test_what_carries_workers_is_this_machine_or_ray(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = desk("run", "tried.toml", "--on", "slurm")
+    assert (refused.code, "--on ray" in refused.err) == (2, True)
+    refused = desk("run", "tried.toml", "--on", "ray=ray://far:10001")
+    assert (refused.code, "Ray Client" in refused.err) == (2, True)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    refused = desk("run", "tried.toml", "--on", "ray")
+    assert (refused.code, 'pip install "duologue[ray]"' in refused.err) == (2, True)
+
+
+def test_a_library_that_is_no_folder_is_refused_and_says_where_a_run_can_be(desk: Desk) -> None:
+    refused = desk("--library", "s3://bucket/runs", "run", "tried.toml")
+    assert (refused.code, "all machines share" in refused.err) == (2, True)
+    assert not Path("s3:").exists()
 
 
 def test_the_log_can_be_printed_as_it_is_written(desk: Desk) -> None:

@@ -29,6 +29,8 @@ from duologue.core.spec import (
     Participant,
     RoundRobin,
     Sampling,
+    Sequence,
+    Shuffled,
     TurnCap,
 )
 from duologue.errors import ConfigurationError
@@ -422,3 +424,51 @@ def test_levels_that_come_to_the_same_are_refused() -> None:
 def test_a_pair_is_named_alike_whoever_speaks_first() -> None:
     for one, other in combinations(plan(TWO).cells, 2):
         assert one.factors["pair"] == other.factors["pair"] == "a+b"
+
+
+# Who speaks when.
+
+
+def test_turn_orders_are_a_factor_and_a_shuffled_one_is_drawn_from_the_replicate() -> None:
+    ways = {"round": "round_robin", "drawn": "shuffled", "first twice": (1, 1, 2)}
+    experiment = replace(TWO, order="as_given", turn_orders=ways, replicates=2)
+    whole = plan(experiment)
+    assert keys(whole) == ["a+b/round", "a+b/drawn", "a+b/first twice"]
+    found = [each.spec.order for each in whole.conversations]
+    seeds = [replicate_seed(number, 0) for number in (1, 2)]
+    often = Sequence(("a", "a", "b"))
+    assert found == [
+        RoundRobin(),
+        Shuffled(seeds[0]),
+        often,
+        RoundRobin(),
+        Shuffled(seeds[1]),
+        often,
+    ]
+
+
+def test_a_turn_order_for_all_is_by_seat_whoever_speaks_first() -> None:
+    whole = plan(replace(TWO, turn_order=(1, 2, 2)))
+    assert [each.spec.order for each in whole.conversations] == [
+        Sequence(("a", "b", "b")),
+        Sequence(("b", "a", "a")),
+    ]
+
+
+def test_a_seed_leaves_the_ids_of_a_shuffled_order_that_more_replicates_add_to() -> None:
+    once, twice = (plan(replace(TWO, turn_order="shuffled", replicates=n)) for n in (1, 2))
+    assert ids(once).items() <= ids(twice).items()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"turn_order": (1, 3)}, "there is no seat 3, but 2 seats"),
+        ({"turn_orders": {"x": (2, 3)}}, "there is no seat 3, but 2 seats"),
+        ({"turn_order": "shuffled", "turn_orders": {"x": "shuffled"}}, "keep one of them"),
+        ({"turn_orders": {"x": "shuffled", "y": "shuffled"}}, "the same as"),
+    ],
+)
+def test_a_turn_order_that_fits_no_table_is_refused(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        plan(replace(TWO, **wrong))

@@ -63,7 +63,7 @@ async def test_only_a_cell_and_only_so_many_are_held(tmp_path: Path) -> None:
     ids = {each.id for each in plan(experiment).conversations if each.cell.key == cell}
     assert len(found.of) == 2
     assert found.of.keys() < ids
-    with pytest.raises(ConfigurationError, match="no cell 'no'"):
+    with pytest.raises(ConfigurationError, match='no cell "no"; for instance'):
         await _carry_out(run, Wanted(only=("no",)))
 
 

@@ -13,6 +13,7 @@
 
 import io
 import os
+import re
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -37,10 +38,11 @@ from duologue.cli import (
 )
 from duologue.cli import import_ as importing
 from duologue.cli import open as open_
-from duologue.errors import DuologueError, StoreError
+from duologue.errors import ConfigurationError, DuologueError, StoreError
 from duologue.store.library import Library
 
 _STREAMS = 3
+_URL = re.compile(r"([a-z][a-z0-9+.-]+):/")
 
 
 def say(message: str) -> None:
@@ -92,6 +94,12 @@ def common(
     ] = False,
 ) -> None:
     """Options of every verb."""
+    if library is not None and (found := _URL.match(str(library))):
+        raise ConfigurationError(
+            f"--library {library}: a record is appended line by line, synced and locked, and an "
+            f"object store ({found[1]}) can do none of these: give a folder on a file system that "
+            "all machines share, and copy the finished run there; it is files, and whole"
+        )
     ctx.obj = Library(library)
 
 

@@ -194,14 +194,16 @@ def _asked(each: Planned, place: int) -> object:
 
 def _told(held: "Execution", manner: Manner) -> int:
     """Say how it stands; the exit code that says it, too."""
-    from duologue.cli.status import Report, show
+    from duologue.cli.status import Report, show, with_outcome
 
     now = held.sorted()
     why = held.purse.why if held.purse is not None else ""
     if manner.quiet:
         typer.echo(held.run.name)
     elif not manner.json:
-        show(Report.of(held.run, held.plan, held.standings, busy=False), held.run.path.parent)
+        report = Report.of(held.run, held.plan, held.standings, busy=False)
+        report = with_outcome(report, held.run, held.plan, held.standings)
+        show(report, held.run.path.parent)
     for wrong in held.wrong:
         typer.echo(f"duologue: {wrong}; nothing is appended to it any more", err=True)
     if why:

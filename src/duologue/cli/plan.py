@@ -167,6 +167,8 @@ def _head(whole: Plan) -> Iterator[str]:
     yield f"{whole.name}: {_many(cells, 'cell')}, {_many(held, 'conversation')}"
     if whole.outcome is not None:
         yield f"  primary outcome: {whole.outcome}, {OUTCOMES[whole.outcome]}"
+    if seats := _seats(whole):
+        yield f"  seats: {', '.join(f'{name} is {model}' for name, model in seats.items())}"
     levels: dict[str, dict[str, None]] = {}
     for cell in whole.cells:
         for factor, level in cell.factors.items():
@@ -175,6 +177,15 @@ def _head(whole: Plan) -> Iterator[str]:
         yield f"  {factor}: {', '.join(names)}"
     yield f"  replicates: {held // cells}, each with its own seed, the same in every cell"
     yield ""
+
+
+def _seats(whole: Plan) -> dict[str, str]:
+    """The model behind each name that does not say it; whoever sits twice is named once."""
+    found = {
+        seat.name: seat.model for each in whole.conversations for seat in each.spec.participants
+    }
+    twice = {f"{name} 2" for name in found}
+    return {n: m for n, m in found.items() if n not in twice and not m.endswith(n)}
 
 
 def _many(count: int, noun: str) -> str:

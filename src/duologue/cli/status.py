@@ -6,14 +6,19 @@ from typing import Annotated, Self
 
 import msgspec
 import typer
+from msgspec.structs import replace
 
 from duologue.cli.completing import complete_id
+from duologue.core.experiment import OUTCOMES
 from duologue.core.plan import Plan
+from duologue.endings.outcome import Outcome
+from duologue.endings.rates import Rate
 from duologue.store.library import default_path
 from duologue.store.run import Run
 from duologue.store.standing import Spend, Standing, Standings
 
 _LABEL = 14
+_QUICK = 20_000
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -33,6 +38,8 @@ class Report(msgspec.Struct, frozen=True):
         spend: what all of it took.
         problems: lines of the log that cannot be read.
         busy: whether a process is writing to it.
+        outcome: the primary outcome that its experiment declares.
+        cells: what it came to, by cell and over all; empty where it was not reckoned.
     """
 
     run: str
@@ -48,6 +55,8 @@ class Report(msgspec.Struct, frozen=True):
     spend: Spend
     problems: tuple[str, ...]
     busy: bool
+    outcome: str | None = None
+    cells: dict[str, Outcome] = {}
 
     @classmethod
     def of(cls, run: Run, plan: Plan | None, standings: Standings, *, busy: bool) -> Self:
@@ -96,19 +105,50 @@ def status(
         ),
     ],
     json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    outcome: Annotated[
+        bool | None,
+        typer.Option(
+            "--outcome/--no-outcome",
+            help="Reckon the primary outcome: every word is read again.",
+            show_default="up to 20,000 messages",
+        ),
+    ] = None,
 ) -> None:
-    """Say how a run stands: done, running, interrupted, failed and why, spent."""
+    """Say how a run stands: done, running, interrupted, failed and why, spent, and its outcome."""
     from duologue.cli.verify import located
     from duologue.scale.experiment import stored_plan
 
     run = located(ctx.obj, what)
-    mark = run.mark()
+    mark, plan = run.mark(), stored_plan(run)
     standings = Standings(run, mark).catch_up()
-    report = Report.of(run, stored_plan(run), standings, busy=mark is not None)
+    report = Report.of(run, plan, standings, busy=mark is not None)
+    report = with_outcome(report, run, plan, standings, wanted=outcome)
     if json:
         typer.echo(msgspec.json.encode(report).decode())
     else:
         show(report, run.path.parent)
+
+
+def with_outcome(
+    report: Report, run: Run, plan: Plan | None, standings: Standings, *, wanted: bool | None = None
+) -> Report:
+    """A report with the primary outcome that was declared, cell by cell.
+
+    Args:
+        report: how the run stands.
+        run: which.
+        plan: what it is of; without one, or without an outcome, nothing is reckoned.
+        standings: how everything stands.
+        wanted: whether to; None is yes, unless there is so much to read that it takes long.
+    """
+    if plan is None or plan.outcome is None or wanted is False or not report.done:
+        return report
+    if wanted is None and report.messages > _QUICK:
+        return replace(report, outcome=plan.outcome)
+    from duologue.surveying import outcomes
+
+    over = {conv for conv, each in standings.of.items() if each.over}
+    return replace(report, outcome=plan.outcome, cells=dict(outcomes(run, plan, over)))
 
 
 def show(report: Report, library: Path) -> None:
@@ -136,10 +176,42 @@ def show(report: Report, library: Path) -> None:
     _row("messages", f"{report.messages:,}{tries}")
     _row("spent", spending(report.spend))
     typed = command(library, default_path())
+    _outcome(report, typed)
     if not report.busy and (report.interrupted or report.new):
         _row("next", f"{typed} resume {report.run}   # goes on")
     elif not report.busy and failed:
         _row("next", f"{typed} resume {report.run} --retry-failed   # tries those again")
+
+
+def _outcome(report: Report, typed: str) -> None:
+    """The primary outcome, a line for each cell."""
+    if report.outcome is None:
+        return
+    if not report.cells:
+        _row("outcome", f"{report.outcome}: {typed} status {report.run} --outcome   # reckons it")
+        return
+    _row("outcome", f"{report.outcome}, {OUTCOMES[report.outcome]}")
+    wide = max(map(len, report.cells))
+    for cell, found in report.cells.items():
+        _row("", f"{cell:<{wide}}  n {found.n:<4} {_found(found)}")
+
+
+def _found(found: Outcome) -> str:
+    """What an outcome came to, in words, with its interval at 95 per cent."""
+    if found.kinds:
+        return ", ".join(f"{kind} {_percent(share)}" for kind, share in found.kinds.items())
+    if (spread := found.spread) is None:
+        return "none has it"
+    some = f" ({spread.n} have it)" if spread.n < spread.of else ""
+    if spread.low is None:
+        return f"{spread.mean:.4g}{some}"
+    return f"{spread.mean:.4g} [{spread.low:.4g}, {spread.high:.4g}]{some}"
+
+
+def _percent(share: Rate) -> str:
+    """A share with its interval, in per cent, and the count."""
+    low, high = 100 * share.low, 100 * share.high
+    return f"{100 * share.share:.0f} % [{low:.0f}, {high:.0f}] ({share.count})"
 
 
 def _by(counts: dict[str, int]) -> str:

@@ -47,7 +47,8 @@ OUTCOMES = {
 """What an experiment can declare as its primary outcome, and what each means.
 
 The first five are read off the record, the others off its annotations (the codebook of endings).
-Declaring one computes nothing: it is on record before the first word is said.
+Declaring one computes nothing: it is on record before the first word is said. What it came to is
+reckoned when conversations have ended (``duologue.endings.outcome``).
 """
 
 
@@ -154,6 +155,16 @@ An empty text means none.
 """
 
 
+Seats: TypeAlias = Annotated[tuple[Positive, ...], msgspec.Meta(min_length=1)]
+"""Seats by number: 1 is whoever is named first at that table."""
+
+TurnOrder: TypeAlias = Literal["round_robin", "shuffled"] | Seats
+"""Who speaks when: everyone in turn; everyone once a round, each round drawn anew; or by seat.
+
+What is drawn is drawn from the replicate's seed.
+"""
+
+
 Exclusion: TypeAlias = Annotated[dict[str, str | tuple[str, ...]], msgspec.Meta(min_length=1)]
 """Which cells to leave out: for each factor named, the level or levels; all must fit."""
 
@@ -168,6 +179,8 @@ class Experiment(Manner, frozen=True, kw_only=True):
             of one list with everybody of the other; or a list of lists of names, of two or more.
         order: ``both``: everybody of a pair speaks first in as many conversations as the others;
             ``as_given``: whoever is named first speaks first.
+        turn_order: who speaks when; ``round_robin`` unless it is said.
+        turn_orders: named turn orders, a factor.
         name: what the experiment is called; else the file's name.
         opener: a line under the name of whoever speaks first, or lines that go round the seats;
             each counts as a message.
@@ -199,6 +212,8 @@ class Experiment(Manner, frozen=True, kw_only=True):
     participants: Annotated[tuple[str | Member, ...], msgspec.Meta(min_length=1)]
     pairs: Literal["all", "cross", "self"] | Cross | tuple[tuple[str, ...], ...]
     order: Literal["both", "as_given"] = "both"
+    turn_order: TurnOrder | None = None
+    turn_orders: dict[str, TurnOrder] = {}
     name: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     opener: Opening | None = None
     openings: dict[str, Opening] = {}

@@ -23,13 +23,18 @@ from duologue.core.experiment import (
     Member,
     Opening,
     Said,
+    TurnOrder,
 )
 from duologue.core.spec import (
     ConversationSpec,
     Keep,
     Line,
+    Order,
     Participant,
+    RoundRobin,
     Sampling,
+    Sequence,
+    Shuffled,
     SilencePolicy,
     TurnCap,
 )
@@ -166,6 +171,8 @@ def base(experiment: Experiment, seating: Seating) -> ConversationSpec:
         keep_last=experiment.keep_last,
         share_reasoning=experiment.share_reasoning,
     )
+    if experiment.turn_order is not None:
+        spec = _turned(experiment.turn_order, spec, seating.cast)
     if isinstance(experiment.turns, int):
         spec = _capped(experiment.turns, spec, seating.cast)
     if experiment.opener is not None:
@@ -192,6 +199,9 @@ def levels(experiment: Experiment) -> dict[str, dict[str, Change]]:
     if not isinstance(turns, int):
         caps = {str(cap): partial(_capped, cap) for cap in turns}
     tables: dict[str, dict[str, Change]] = {
+        "turn_order": {
+            name: partial(_turned, each) for name, each in experiment.turn_orders.items()
+        },
         "opening": {name: partial(_opened, each) for name, each in experiment.openings.items()},
         "system": {name: partial(_prompted, each) for name, each in experiment.systems.items()},
         "scenario": {name: partial(_staged, each) for name, each in experiment.scenarios.items()},
@@ -201,6 +211,20 @@ def levels(experiment: Experiment) -> dict[str, dict[str, Change]]:
         "silence": {name: partial(_silenced, each) for name, each in experiment.silences.items()},
     }
     return {factor: table for factor, table in tables.items() if table}
+
+
+def _turned(turns: TurnOrder, spec: ConversationSpec, cast: Cast) -> ConversationSpec:
+    """Another way to take turns; a shuffled one gets its draw with the replicate's seed."""
+    del cast
+    names = spec.names()
+    order: Order
+    if turns == "shuffled":
+        order = Shuffled(0)
+    elif turns == "round_robin":
+        order = RoundRobin()
+    else:
+        order = Sequence(tuple(names[int(seat) - 1] for seat in turns))
+    return replace(spec, order=order)
 
 
 def _opened(opening: Opening, spec: ConversationSpec, cast: Cast) -> ConversationSpec:

@@ -8,7 +8,7 @@ makes no spec and knows no lines.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from duologue.core.experiment import OUTCOMES, BySeat, Cross, Experiment, Opening, Said
+from duologue.core.experiment import OUTCOMES, BySeat, Cross, Experiment, Opening, Said, TurnOrder
 from duologue.core.factors import (
     SCENARIO,
     Combination,
@@ -26,6 +26,7 @@ from duologue.core.toml_lines import Path
 
 _FEWEST = 2
 _TWICE = (
+    ("turn_order", "turn_orders"),
     ("opener", "openings"),
     ("system", "systems"),
     ("scenario", "scenarios"),
@@ -33,6 +34,16 @@ _TWICE = (
     ("told", "endings"),
 )
 """What is said in the singular for all, or in the plural as a factor."""
+_NAMED = (
+    "turn_orders",
+    "openings",
+    "systems",
+    "scenarios",
+    "samplings",
+    "endings",
+    "silences",
+)
+"""The factors whose levels are tables of named variants."""
 
 
 def kept(experiment: Experiment) -> Iterator[Combination]:
@@ -48,6 +59,7 @@ def faults(experiment: Experiment) -> list[Fault]:
     found += [*_of_keys(experiment), *_of_seeds(experiment)]
     if not found:
         found = [*_of_texts(experiment), *_of_openings(experiment), *_of_samplings(experiment)]
+        found += _of_turn_orders(experiment)
         found += _of_exclusions(experiment)
     return found
 
@@ -138,7 +150,15 @@ def _of_rules(experiment: Experiment) -> Iterator[Fault]:
 
 def _of_levels(experiment: Experiment) -> Iterator[Fault]:
     """Levels whose names cannot be read, and levels of one factor that are the same."""
-    for factor in ("openings", "systems", "scenarios", "samplings", "endings", "silences"):
+    for factor in (
+        "turn_orders",
+        "openings",
+        "systems",
+        "scenarios",
+        "samplings",
+        "endings",
+        "silences",
+    ):
         table: dict[str, Any] = getattr(experiment, factor)
         for at, (name, value) in enumerate(table.items()):
             if silence(name) or not name.isprintable():
@@ -222,6 +242,19 @@ def _of_openings(experiment: Experiment) -> Iterator[Fault]:
                 yield Fault((*path, at, "seat"), f"there is no seat {said.seat}, but {seats} seats")
             if said.author is not None:
                 yield Fault((*path, at), "a line has one author: give 'seat' or 'author'")
+
+
+def _of_turn_orders(experiment: Experiment) -> Iterator[Fault]:
+    """Seats that not every pair has."""
+    places: list[tuple[Path, TurnOrder]] = []
+    if experiment.turn_order is not None:
+        places.append((("turn_order",), experiment.turn_order))
+    places += [(("turn_orders", name), each) for name, each in experiment.turn_orders.items()]
+    seats = min(len(cast) for cast in casts(experiment))
+    for path, turns in places:
+        for at, seat in enumerate(() if isinstance(turns, str) else turns):
+            if seat > seats:
+                yield Fault((*path, at), f"there is no seat {seat}, but {seats} seats")
 
 
 def _of_samplings(experiment: Experiment) -> Iterator[Fault]:

@@ -19,7 +19,7 @@ from duologue.core.experiment import Experiment
 from duologue.core.factors import base, levels
 from duologue.core.faults import faults, kept
 from duologue.core.ids import ID_BYTES, speakable
-from duologue.core.spec import ConversationSpec, check
+from duologue.core.spec import ConversationSpec, Shuffled, check
 from duologue.core.toml_document import spelt
 from duologue.errors import ConfigurationError
 
@@ -141,11 +141,17 @@ def _replicated(
             identity(content, number, experiment.seed),
             cell,
             number,
-            replace(spec, seed=replicate_seed(number, experiment.seed)),
+            _drawn(spec, replicate_seed(number, experiment.seed)),
         )
         for number in range(1, experiment.replicates + 1)
         for (cell, spec), content in zip(declared, contents, strict=True)
     )
+
+
+def _drawn(spec: ConversationSpec, seed: int) -> ConversationSpec:
+    """A spec with its replicate's seed, from which a shuffled order is drawn, too."""
+    order = Shuffled(seed) if isinstance(spec.order, Shuffled) else spec.order
+    return replace(spec, seed=seed, order=order)
 
 
 def _distinct(planned: tuple[Planned, ...]) -> tuple[Planned, ...]:

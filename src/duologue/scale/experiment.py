@@ -18,6 +18,7 @@ from duologue.core.experiment import Experiment
 from duologue.core.experimentfile import document, is_experiment, read
 from duologue.core.plan import Plan, Planned, plan
 from duologue.core.spec import Budget
+from duologue.core.toml_document import nearest, quoted
 from duologue.errors import ConfigurationError, LeavingError, StoreError
 from duologue.providers.registry import PROVIDERS, split
 from duologue.scale.carrier import Carrier
@@ -187,8 +188,9 @@ def _chosen(planned: Plan, only: tuple[str, ...]) -> tuple[Planned, ...]:
     keys = [cell.key for cell in planned.cells]
     for key in only:
         if key not in keys:
+            meant = nearest(key, keys) or f"for instance {quoted(keys[0])}"
             raise ConfigurationError(
-                f"there is no cell {key!r}: 'duologue plan' lists them, for instance {keys[0]!r}"
+                f"there is no cell {quoted(key)}; {meant}: 'duologue plan' lists them"
             )
     return tuple(each for each in planned.conversations if not only or each.cell.key in only)
 

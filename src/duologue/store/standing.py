@@ -182,15 +182,20 @@ class Standing(msgspec.Struct):
         fact = glance.event
         if self.reason is None or self.failed:
             self.places.append(place)
-        if fact.message is not None and fact.turn > self.messages:
+        if fact.turn > self.messages and fact.message is not None:
             self.messages = fact.turn
         if glance.seq > self.last:
-            self.last = glance.seq
-            self.reason = fact.reason if fact.kind == _ENDED else None
-            if self.over:
-                self.places = []
-        if fact.kind == _FAILED:
+            self.last, self.reason = glance.seq, None
+            if fact.kind == _ENDED:
+                self._ended(fact.reason)
+        if fact.boundary:
             self.cause = fact.boundary
+
+    def _ended(self, reason: str | None) -> None:
+        """It came to an end; where that stands, nothing goes on from its places."""
+        self.reason = reason
+        if self.over:
+            self.places = []
 
 
 class Covered(msgspec.Struct, frozen=True):

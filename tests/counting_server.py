@@ -1,0 +1,60 @@
+"""A model behind loopback that takes its time, and counts how many calls are under way at once.
+
+    python tests/counting_server.py SECONDS
+
+Prints its base URL when it answers; when its standard input ends, the most calls that were ever
+under way at once and how many there were in all. It knows nothing of duologue.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from contextlib import suppress
+
+_SAID = {
+    "id": "x",
+    "object": "chat.completion",
+    "model": "m",
+    "choices": [
+        {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "so"}}
+    ],
+    "usage": {"prompt_tokens": 6, "completion_tokens": 4, "total_tokens": 10},
+}
+
+
+class Counting:
+    """How many calls are under way, were at the most, and came in all."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.now = self.most = self.all = 0
+        body = json.dumps(_SAID).encode()
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+        self.reply = head.encode() + b"\r\n\r\n" + body
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split()[0]))
+                self.now, self.all = self.now + 1, self.all + 1
+                self.most = max(self.most, self.now)
+                await asyncio.sleep(self.seconds)  # the model thinks
+                self.now -= 1
+                writer.write(self.reply)
+        writer.close()
+
+
+async def main() -> None:
+    """Serve until standard input ends."""
+    counting = Counting(float(sys.argv[1]))
+    server = await asyncio.start_server(counting, "127.0.0.1", 0, backlog=1000)
+    os.write(1, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1\n".encode())
+    await asyncio.to_thread(sys.stdin.read)
+    os.write(1, f"{counting.most} {counting.all}\n".encode())
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
