@@ -18,6 +18,13 @@ MODEL = "gpt-4o-mini"
 async def hold(asked: Asked, conversations: int, messages: int) -> int:
     """One experiment; its messages are counted in its own logs."""
     os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"] = asked.base, KEY
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)  # it leaves a folder of its own wherever it is, from its import on
+        return await _held(Path(folder), conversations, messages)
+
+
+async def _held(folder: Path, conversations: int, messages: int) -> int:
+    """The experiment, kept in a folder."""
     from pidgin.experiments.config import ExperimentConfig  # noqa: PLC0415 - reads the environment
     from pidgin.experiments.runner import ExperimentRunner  # noqa: PLC0415 - reads the environment
 
@@ -31,11 +38,8 @@ async def hold(asked: Asked, conversations: int, messages: int) -> int:
         max_parallel=conversations,
         convergence_action="continue",
     )
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)  # it leaves a folder of its own wherever it is
-        runner = ExperimentRunner(Path(folder))
-        await runner.run_experiment_with_id(uuid.uuid4().hex, "measured", wanted)
-        return _messages(Path(folder))
+    await ExperimentRunner(folder).run_experiment_with_id(uuid.uuid4().hex, "measured", wanted)
+    return _messages(folder)
 
 
 def _messages(folder: Path) -> int:

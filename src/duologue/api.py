@@ -160,9 +160,10 @@ def _settle(library: Library, asked: Asked, conv: str, facts: Sequence[Event] = 
     try:
         with library.corner() as corner:
             made = corner.create(conv, document(asked))
-            with made.writing() as log:
-                for event in facts:
-                    log.append(conv, event)
+            if facts:
+                with made.writing() as log:
+                    for event in facts:
+                        log.append(conv, event)
             move(made.path, place)
     except OSError as error:
         raise StoreError(

@@ -31,6 +31,9 @@ from duologue.store.run import Log
 
 Watch = Callable[[Record | Delta], None]
 
+BREATH = 64
+"""After how many items others get their turn, should a conversation's providers never wait."""
+
 
 class Gate(Protocol):
     """Says before each turn whether it may be taken, and is told what came of it."""
@@ -98,7 +101,7 @@ async def record(
         UnrecordedError: the disk refused a message that was finished; its words are in the error.
         StoreError: the disk refused; everything before is in the log.
     """
-    gate, passed = gate or Switch(), False
+    gate, passed, unbroken = gate or Switch(), False, 0
     facts = converse(spec, providers, history, key=conv, detectors=detectors)
     try:
         async with aclosing(facts):
@@ -109,11 +112,14 @@ async def record(
                     passed = True
                 shown = item if isinstance(item, Delta) else _written(log, conv, item)
                 watch(shown)
+                unbroken += 1
                 if isinstance(item, TurnCompleted | AttemptFailed):
                     gate.came(conv, item)
                     passed = False
-                # A provider that never waits must keep nobody waiting, nor a Ctrl-C.
-                await asyncio.sleep(0)
+                if unbroken >= BREATH:
+                    # A provider that never waits must keep nobody waiting, nor a Ctrl-C.
+                    unbroken = 0
+                    await asyncio.sleep(0)
     finally:
         if passed:
             gate.came(conv, None)

@@ -80,9 +80,10 @@ def _act(state: State) -> ParticipantLeft | TurnPassed | None:
     if last is None:
         return None
     rules = tuple(leaves(state.begun().spec.ending))
-    left = (fact for rule in rules if isinstance(rule, Exit) for fact in _ways(rule, last))
-    if fact := next((fact for fact in left if fact not in last.left), None):
-        return fact
+    for rule in rules:
+        for fact in _ways(rule, last) if isinstance(rule, Exit) else ():
+            if fact not in last.left:
+                return fact
     passed = (fact for rule in rules if isinstance(rule, Pass) for fact in _passes(rule, last))
     return next(passed, None) if last.passed is None else None
 

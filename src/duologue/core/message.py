@@ -75,6 +75,8 @@ def silence(text: str) -> Silence | None:
     """
     if not text:
         return Silence.EMPTY
+    if "!" <= text[0] <= "~":  # what nearly every turn begins with
+        return None
     if any(is_visible(char) for char in text):
         return None
     return Silence.WHITESPACE if text.isspace() else Silence.INVISIBLE

@@ -22,13 +22,14 @@ def next_speaker(state: State) -> str:
     """
     spec = state.begun().spec
     gone = departures(state)
-    if speakers(spec) <= gone.keys():
+    if gone and speakers(spec) <= gone.keys():
         raise RecordError("nobody is left to speak: the conversation should have ended")
     match spec.order:
         case RoundRobin(first=first):
             if first is not None and not _taken(state, spec):
                 return first
-            return _after(spec.names(), _last_seated(state, spec), gone)
+            names = spec.names()
+            return _after(names, _last_seated(state, names), gone)
         case Sequence(names=names):
             return _sequenced(names, state, gone)
         case Shuffled(seed=seed):
@@ -48,11 +49,12 @@ def _taken(state: State, spec: ConversationSpec, since: int = 0) -> tuple[str, .
     return tuple(entry.message.author for entry in spoken if entry.message.author in names)
 
 
-def _last_seated(state: State, spec: ConversationSpec) -> str | None:
+def _last_seated(state: State, names: tuple[str, ...]) -> str | None:
     """The participant under whose name the last words stand, the opening included."""
-    names = frozenset(spec.names())
-    authors = (entry.message.author for entry in reversed(state.entries))
-    return next((author for author in authors if author in names), None)
+    for entry in reversed(state.entries):
+        if entry.message.author in names:
+            return entry.message.author
+    return None
 
 
 def _after(names: tuple[str, ...], last: str | None, gone: Collection[str]) -> str:

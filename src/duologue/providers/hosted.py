@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-from aiohttp import ClientResponse, ClientSession, ClientTimeout
+from aiohttp import ClientResponse, ClientSession, ClientTimeout, StreamReader
+from aiohttp.hdrs import CONTENT_TYPE
 from msgspec.structs import replace
 
 from duologue.core.provider import Call, Completion, Delta, Seat
@@ -50,6 +51,7 @@ _ERROR_BYTES = 2**20
 _LARGE_BYTES = 2**20
 _SHOWN = 4000
 _REDIRECTS = range(300, 400)
+_LIMITS = ClientTimeout(total=None, sock_connect=CONNECT_S)
 
 
 class _Pool:
@@ -96,8 +98,47 @@ class _Exchange:
 
     def __init__(self, began: float) -> None:
         self.began = began
-        self.headers: dict[str, str] = {}
+        self.headers: Mapping[str, str] | None = None  # as they came: a key may be echoed in them
         self.reading: Reading | None = None
+
+
+class _Stall:
+    """Ends the reading of a body in which nothing comes for too long.
+
+    One timer for a reply, which looks how long ago something came: to set it anew with each of a
+    thousand pieces would cost more than to read them.
+    """
+
+    def __init__(self, body: StreamReader, idle_s: float) -> None:
+        self._body = body
+        self._idle_s = idle_s
+        self._loop = asyncio.get_running_loop()
+        self._since: float | None = None
+        self._timer = self._loop.call_later(idle_s, self._look)
+
+    async def part(self) -> bytes:
+        """The next bytes; empty at the end.
+
+        Raises:
+            TimeoutError: none came.
+        """
+        self._since = self._loop.time()
+        try:
+            return await self._body.readany()
+        finally:
+            self._since = None  # whoever asks is busy with them, and nobody is kept waiting
+
+    def _look(self) -> None:
+        """Whether somebody waits, and has waited for too long."""
+        waited = 0.0 if self._since is None else self._loop.time() - self._since
+        if waited >= self._idle_s:
+            self._body.set_exception(TimeoutError())
+        else:
+            self._timer = self._loop.call_later(self._idle_s - waited, self._look)
+
+    def close(self) -> None:
+        """Look no more."""
+        self._timer.cancel()
 
 
 class HostedProvider:
@@ -142,7 +183,6 @@ class HostedProvider:
         self._held = AsyncExitStack()
         self._session: ClientSession | None = None
         self._idle_s = idle_s
-        self._limits = ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=idle_s)
         self._clock = clock
 
     async def stream(self, call: Call) -> AsyncGenerator[Delta | Completion, None]:
@@ -171,11 +211,17 @@ class HostedProvider:
         self, body: bytes, exchange: _Exchange
     ) -> AsyncGenerator[Delta | Completion, None]:
         """What comes of one request."""
-        with closing(await self._ask(body)) as response:
-            exchange.headers = self._named(response.headers)
-            await self._accepted(response, exchange.headers)
-            reading = exchange.reading = self._reading(exchange)
-            while not reading.done and (part := await response.content.readany()):
+        with (
+            closing(await self._ask(body)) as response,
+            closing(_Stall(response.content, self._idle_s)) as coming,
+        ):
+            exchange.headers = response.headers
+            if response.status != HTTPStatus.OK:
+                raise await self._refused(response, coming)
+            reading = exchange.reading = self._reading(
+                exchange, response.headers.get(CONTENT_TYPE, "")
+            )
+            while not reading.done and (part := await coming.part()):
                 for delta in reading.feed(part):
                     yield delta
             for delta in await self._rest(response, reading):
@@ -189,14 +235,15 @@ class HostedProvider:
             self._session = await self._held.enter_async_context(connections())
         session = self._given or self._session
         assert session is not None  # noqa: S101 - one of them was just made
-        return await session.post(
-            self._url,
-            data=BytesIO(body) if len(body) > _LARGE_BYTES else body,
-            headers=self._headers(),
-            allow_redirects=False,
-            timeout=self._limits,
-            proxy=self._proxy,
-        )
+        async with asyncio.timeout(self._idle_s):
+            return await session.post(
+                self._url,
+                data=BytesIO(body) if len(body) > _LARGE_BYTES else body,
+                headers=self._headers(),
+                allow_redirects=False,
+                timeout=_LIMITS,
+                proxy=self._proxy,
+            )
 
     def _headers(self) -> dict[str, str]:
         """All that goes along with the body."""
@@ -207,36 +254,31 @@ class HostedProvider:
             **self._dialect.headers(self._key.reveal() if self._key else None),
         }
 
-    def _named(self, headers: Mapping[str, str]) -> dict[str, str]:
+    def _named(self, headers: Mapping[str, str] | None) -> dict[str, str]:
         """Response headers with names in lower case and without the key, should it be echoed."""
-        return {name.lower(): redact(value, self._key) for name, value in headers.items()}
+        given = headers or {}
+        return {name.lower(): redact(value, self._key) for name, value in given.items()}
 
-    def _reading(self, exchange: _Exchange) -> Reading:
+    def _reading(self, exchange: _Exchange, content_type: str) -> Reading:
         """What reads the body of a 200."""
-        content_type = exchange.headers.get("content-type", "")
         began = exchange.began
         return Reading(self.seat, self._dialect, content_type, lambda: self._clock() - began)
 
-    async def _accepted(self, response: ClientResponse, headers: Mapping[str, str]) -> None:
-        """Nothing, for a 200.
-
-        Raises:
-            ProviderError: what any other status is.
-        """
-        if response.status == HTTPStatus.OK:
-            return
+    async def _refused(self, response: ClientResponse, coming: _Stall) -> ProviderError:
+        """What any other status than 200 is."""
+        headers = self._named(response.headers)
         if response.status in _REDIRECTS:
             place = headers.get("location", "nowhere")
-            raise RequestRefusedError(
+            return RequestRefusedError(
                 f"{response.status}: it redirects to {place}, which is not followed, for the key "
                 "would go along; if that is the right address, make it the base URL"
             )
         body = bytearray()
         with suppress(aiohttp.ClientError, TimeoutError, OSError):  # what came must do
-            while len(body) < _ERROR_BYTES and (part := await response.content.readany()):
+            while len(body) < _ERROR_BYTES and (part := await coming.part()):
                 body += part
         clean = redact_bytes(bytes(body), self._key)
-        raise self._dialect.classify(response.status, headers, clean)
+        return self._dialect.classify(response.status, headers, clean)
 
     async def _rest(self, response: ClientResponse, reading: Reading) -> list[Delta]:
         """What comes after the reply is known to be whole: usage, the end of HTTP.
@@ -244,6 +286,8 @@ class HostedProvider:
         It is read so that the connection can be used again; a cut or a stall changes nothing here.
         """
         deltas: list[Delta] = []
+        if response.content.at_eof():
+            return deltas
         with suppress(aiohttp.ClientError, TimeoutError, OSError):
             async with asyncio.timeout(REST_S):
                 while part := await response.content.readany():
@@ -260,11 +304,11 @@ class HostedProvider:
         """The error as it may be shown: who, what, what had arrived, how long to wait."""
         said = "".join(exchange.reading.said) if exchange.reading else ""
         if not isinstance(error, ProviderError):
-            error = _crossed(error, answered=bool(exchange.headers), idle_s=self._idle_s)
+            error = _crossed(error, answered=exchange.headers is not None, idle_s=self._idle_s)
         detail = _shown(redact(error.detail, self._key))
         wait_s = error.wait_s
         if wait_s is None and isinstance(error, RateLimitError | OverloadError):
-            wait_s = told_wait(exchange.headers, time.time())
+            wait_s = told_wait(self._named(exchange.headers), time.time())
         told = boundary_error(error.boundary)(
             f"{self.seat.provider}:{self.seat.model}: {detail}",
             partial=redact(error.partial or said, self._key),

@@ -8,7 +8,7 @@ This module opens no connection and knows no key's value.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -84,6 +84,14 @@ class _Said(msgspec.Struct):
     reasoning_details: list[dict[str, Any]] | None = None
     tool_calls: Any = None
     function_call: Any = None
+
+    def words_alone(self) -> str | None:
+        """The words of a delta that holds nothing beside them, as nearly every one does."""
+        beside = self.refusal or self.reasoning_content or self.reasoning
+        calls = self.tool_calls or self.function_call
+        if beside or self.reasoning_details or calls or not isinstance(self.content, str):
+            return None
+        return self.content
 
 
 class _Choice(msgspec.Struct):
@@ -173,7 +181,7 @@ class ChatReader:
         """Whether the reply has said why it stops, or that it does."""
         return self._ended or self._finish is not None
 
-    def feed(self, event: ServerEvent) -> Iterator[Delta]:
+    def feed(self, event: ServerEvent) -> list[Delta]:
         """Take one event; what it adds to words or reasoning.
 
         Raises:
@@ -182,8 +190,8 @@ class ChatReader:
         data = event.data.strip()
         if data == b"[DONE]":
             self.finish()
-        elif data:
-            yield from self.take(data, failed=event.name == "error")
+            return []
+        return self.take(data, failed=event.name == "error") if data else []
 
     def finish(self) -> None:
         """There is no more to come."""
@@ -263,6 +271,8 @@ class ChatReader:
 
     def _listen(self, said: _Said, *, whole: bool = False) -> list[Delta]:
         """Words and reasoning, kept apart; calls, which are neither."""
+        if (words := said.words_alone()) is not None:
+            return self._heard([Delta(words)] if words else [])
         words, thoughts = _parts(said.content)
         details = said.reasoning_details or []
         # Some say the same in two or three places, for clients old and new: the first one counts.
@@ -274,6 +284,10 @@ class ChatReader:
         self._others += _no_words(said.content)
         deltas = [Delta(thought, reasoning=True)] if thought else []
         deltas += [Delta(text) for text in (words, said.refusal) if text]
+        return self._heard(deltas)
+
+    def _heard(self, deltas: list[Delta]) -> list[Delta]:
+        """Keep what was said and thought."""
         for delta in deltas:
             (self._reasoning if delta.reasoning else self._text).append(delta.text)
         return deltas

@@ -7,7 +7,7 @@ format, and not how requests share a pace.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from hashlib import blake2b
 from random import Random
@@ -81,7 +81,7 @@ class Retrying:
         Raises:
             ProviderError: the last attempt failed too, or asking again cannot help.
         """
-        own = iter(waits(call, self._patience))
+        own = waits(call, self._patience)
         while True:
             whole = False
             try:
@@ -113,22 +113,20 @@ def _failure(error: ProviderError) -> Failure:
     )
 
 
-def waits(call: Call, patience: Patience) -> list[float]:
-    """Our own waits between the attempts at one call, in seconds.
+def waits(call: Call, patience: Patience) -> Iterator[float]:
+    """Our own waits between the attempts at one call, in seconds; each is drawn when it is wanted.
 
     Exponential with decorrelated jitter (Brooker, "Exponential Backoff And Jitter", 2015): each is
     drawn between the shortest and three times the one before. The draw depends on the request and
     its key alone.
     """
-    drawn: list[float] = []
     last = patience.shortest_s
     for attempt in range(1, patience.attempts):
         chance = _chance(call, attempt)
         upper = max(patience.shortest_s, 3 * last)
         last = patience.shortest_s + chance * (upper - patience.shortest_s)
         last = min(patience.longest_s, last)
-        drawn.append(last)
-    return drawn
+        yield last
 
 
 def _chance(call: Call, attempt: int) -> float:

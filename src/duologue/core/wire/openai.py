@@ -114,7 +114,7 @@ def reasoning_back(seat: Seat, *, calls: bool) -> str | None:
 
 def _plain(role: str, text: str) -> bytes:
     """A message of a role and words."""
-    return b'{"role":' + quoted(role) + b',"content":' + quoted(text) + b"}"
+    return b'{"role":%b,"content":%b}' % (quoted(role), quoted(text))
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
@@ -135,6 +135,8 @@ def _message(seat: Seat, heard: Heard) -> bytes:
     Its calls stand in it, and each one's answer is a message after it.
     """
     plain = _plain(heard.role.value, heard.text)
+    if not heard.calls and not heard.blocks:
+        return plain
     if heard.calls and not heard.text:
         plain = b'{"role":' + quoted(heard.role.value) + b',"content":null}'
     wanted = reasoning_back(seat, calls=bool(heard.calls))

@@ -47,6 +47,7 @@ class Draft(ABC):
         self._edits: list[Edit] = []
         self._bytes = bytearray()
         self._hash = blake2b(digest_size=DIGEST_BYTES)
+        self._as_it_is = quirk(seat, "silence") != "refused"
 
     @staticmethod
     def ours(block: dict[str, Any]) -> bool:  # noqa: ARG004 - a dialect knows
@@ -106,16 +107,16 @@ class Draft(ABC):
 
     def _accepted(self, heard: Heard) -> Heard:
         """One message as the provider accepts it; what was changed is on the record."""
+        if self._as_it_is and not heard.blocks:
+            return heard
         if not all(map(self.ours, heard.blocks)):
             who = self.seat.provider
             self._edit(
                 "unbound", f"reasoning bound to another model's reply means nothing to {who}"
             )
             heard = replace(heard, blocks=tuple(filter(self.ours, heard.blocks)))
-        kind = silence(heard.text)
-        if kind is None or quirk(self.seat, "silence") != "refused":
-            return heard
-        return self._stood_in(heard, kind)
+        kind = None if self._as_it_is else silence(heard.text)
+        return heard if kind is None else self._stood_in(heard, kind)
 
     def _stood_in(self, heard: Heard, kind: Silence) -> Heard:
         """A silent message for a provider that refuses silence."""
