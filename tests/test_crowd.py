@@ -11,7 +11,7 @@ from duologue.store.run import Run
 from duologue.verify import verify
 from torturing import told
 
-CONVERSATIONS = 600
+CONVERSATIONS = 1400
 SERVER = Path(__file__).with_name("counting_server.py")
 EXPERIMENT = """
 name = "crowd"
@@ -49,7 +49,7 @@ def test_two_workers_never_ask_a_model_oftener_at_once_than_one_may(tmp_path: Pa
         url = server.stdout.readline().strip()
         file.write_text(EXPERIMENT.format(url=url, replicates=CONVERSATIONS // 2), "utf-8")
         done = subprocess.run(  # noqa: S603 - our own program
-            _command(tmp_path, file, "--at-once", "300"),
+            _command(tmp_path, file, "--at-once", "700"),
             capture_output=True,
             text=True,
             check=False,

@@ -10,7 +10,7 @@ from duologue.errors import (
     ProviderError,
     RateLimitError,
 )
-from duologue.providers.pacing import Pace, Paced, Paces, fingerprint, paces
+from duologue.providers.pacing import FIRST, MOST, Pace, Paced, Paces, fingerprint, paces
 from duologue.providers.pricing import Priced
 from duologue.providers.retrying import Retrying
 from duologue.providers.wrapping import wrapped
@@ -176,6 +176,13 @@ async def test_each_provider_address_key_and_model_has_its_own_pace() -> None:
     found += [own.of(elsewhere, "k"), own.of(other, "k")]
     assert len(set(found)) == 5
     assert own.of(SEAT, "k") is found[0]
+
+
+async def test_only_what_is_behind_a_key_is_asked_slowly_at_first() -> None:
+    own = Paces()
+    own.share(2, lambda _whom, _seconds: None)
+    assert own.of(SEAT, "k").window == FIRST // 2
+    assert own.of(SEAT, None).window == MOST // 2
 
 
 async def test_all_that_runs_in_one_event_loop_shares_its_paces() -> None:

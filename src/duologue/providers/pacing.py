@@ -1,10 +1,11 @@
 """How many requests may be under way at once: learnt from how the provider answers.
 
 One ``Pace`` for each (provider, address, key, model), shared by every conversation of an event
-loop; where several processes ask the same model, each has its part of it. It begins slowly, doubles
-with each clean round, halves once for each episode of refusals, and from then on grows by one. When
-the provider says how long to wait, everybody waits. It knows no wire format; keys reach it as
-fingerprints only.
+loop; where several processes ask the same model, each has its part of it. Behind a key it begins
+slowly and doubles with each clean round; a server that asks for no key counts requests against
+nobody and queues them itself, so there it begins at the most. It halves once for each episode of
+refusals, and from then on grows by one. When the provider says how long to wait, everybody waits.
+It knows no wire format; keys reach it as fingerprints only.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ Wait = Callable[[float], Awaitable[None]]
 """Lets so many seconds pass; ``asyncio.sleep`` outside tests."""
 
 FIRST = 4
-MOST = 256
+MOST = 1024
 
 
 class Ticket(msgspec.Struct, frozen=True):
@@ -176,9 +177,11 @@ class Paces:
     def _pace(self, whom: Whom) -> Pace:
         """The pace of a model, made when it is first wanted."""
         if whom not in self._paces:
-            part = max(1, FIRST // self._processes), max(1, MOST // self._processes)
+            *_, key, _ = whom
+            most = max(1, MOST // self._processes)
+            first = max(1, FIRST // self._processes) if key else most
             told = None if self._told is None else partial(self._told, whom)
-            self._paces[whom] = Pace(first=part[0], most=part[1], told=told)
+            self._paces[whom] = Pace(first=first, most=most, told=told)
         return self._paces[whom]
 
 

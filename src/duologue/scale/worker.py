@@ -9,6 +9,7 @@ nothing about what is held.
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import sys
@@ -44,6 +45,9 @@ from duologue.scale.wire import Wire
 from duologue.scheduler import Holding, Lease, Outcome, Room
 from duologue.store.run import Run
 from duologue.store.standing import Fact, spent
+
+_FILES = 1 << 14
+"""Open files at the most: more than conversations can be held at once."""
 
 
 class Parent:
@@ -196,8 +200,17 @@ async def _process(connection: socket.socket) -> int:
     return await work(await Wire.over(connection))
 
 
+def _as_many_connections_as_may_be() -> None:
+    """Ask for as many open files as the system lets a process have: a conversation needs one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def main() -> None:
     """The worker's process; the terminal's Ctrl-C is the parent's to hear."""
+    _as_many_connections_as_may_be()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = socket.socket(fileno=int(sys.argv[1]))
     sys.exit(asyncio.run(_process(connection)))
