@@ -227,6 +227,21 @@ def test_a_lock_that_does_not_say_whose_it_is_still_holds(
             pass
 
 
+def test_a_second_writer_is_told_on_which_machine_the_first_one_is(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_TRY_SECONDS", 0)
+    with run.writing():
+        told = '{"pid": 1, "since": "noon", "host": "another-machine", "began_at": {}}'
+        (run.path / LOCK).write_text(told)
+        says = "written by process 1, since noon, on another-machine"
+        with pytest.raises(BusyError, match=says), run.writing():
+            pass
+        assert run.holder() == told
+    (run.path / LOCK).unlink()
+    assert run.holder() == ""
+
+
 def test_a_reader_who_only_asks_does_not_keep_a_writer_out(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

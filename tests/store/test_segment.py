@@ -14,7 +14,7 @@ import pytest
 
 from duologue.core.event import MessageInjected
 from duologue.core.message import Message
-from duologue.errors import RecordError, StoreError
+from duologue.errors import LeavingError, RecordError, StoreError
 from duologue.store import segment as module
 from duologue.store.chain import Head
 from duologue.store.segment import SYNC_EVENTS, Line, Segment, now, read
@@ -355,3 +355,12 @@ def test_after_a_failed_sync_nothing_more_is_written(
     with pytest.raises(StoreError, match="Input/output error"):
         segment.close()
     assert len(texts(path)) == next(written) - 1 >= 1
+
+
+def test_two_never_append_to_one_segment(path: Path) -> None:
+    first = Segment(path)
+    with pytest.raises(LeavingError, match="still being appended to"):
+        Segment(path)
+    first.append("c", said("mine"), Head())
+    first.close()
+    assert texts(path) == ["mine"]

@@ -1,6 +1,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +54,11 @@ def test_a_chat_view_puts_control_text_around_words_and_opens_the_next_message()
         ["c", "</a>"],
         ["c", "<a>"],
     ]
+
+
+def test_bound_reasoning_from_before_a_branch_changes_nothing() -> None:
+    bound = msgspec.structs.replace(TALK[1], blocks=({"type": "thinking"},))
+    assert encode(seat(), view((TALK[0], bound))) == encode(seat(), view())
 
 
 def test_the_templates_hidden_system_prompt_is_not_sent() -> None:

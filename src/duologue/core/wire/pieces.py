@@ -31,7 +31,7 @@ class Draft(ABC):
     """
 
     voiced: ClassVar[bool] = True
-    """Whether the provider may refuse silence and emptiness; else it takes every view as it is."""
+    """Whether the provider may refuse a view to which there is nothing to answer."""
 
     def __init__(self, seat: Seat, request: Request) -> None:
         """Begin a body without messages.
@@ -51,7 +51,7 @@ class Draft(ABC):
 
     @staticmethod
     def ours(block: dict[str, Any]) -> bool:  # noqa: ARG004 - a dialect knows
-        """Whether a block of bound reasoning has this dialect's form.
+        """Whether a block of bound reasoning has this dialect's form, if it sends any.
 
         Others, from before a branch to another model, mean nothing here and are left out, as an
         edit.
@@ -77,7 +77,7 @@ class Draft(ABC):
         Raises:
             RequestRefusedError: a silent turn is refused and nothing was declared to stand in.
         """
-        self.say(self._accepted(heard) if self.voiced else heard)
+        self.say(self._accepted(heard))
         self._last = heard
         self._count += 1
 

@@ -8,7 +8,7 @@ import msgspec
 
 from duologue.core.provider import Seat
 from duologue.core.request import Heard, Request, Wire
-from duologue.core.wire.pieces import Draft, written
+from duologue.core.wire.pieces import Draft
 
 
 class Plain(Draft):
@@ -43,8 +43,3 @@ class Plain(Draft):
     def end(self, seed: int | None) -> Wire:
         """The seed stands last."""
         return self.closed(b'],"seed":' + msgspec.json.encode(seed) + b"}")
-
-
-def encode(seat: Seat, request: Request) -> Wire:
-    """The exact bytes of one request, from nothing."""
-    return written(Plain(seat, request))
