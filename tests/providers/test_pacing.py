@@ -97,15 +97,17 @@ async def test_after_a_cut_the_window_grows_by_one_and_never_falls_below_one() -
 
 async def test_a_late_success_of_before_the_cut_does_not_count() -> None:
     limiter = pace(Virtual(), first=2)
-    async with limiter.turn() as old:
-        async with limiter.turn() as other:
-            limiter.went_wrong(other, RateLimitError("slow"))
-        assert limiter.window == 1
-        limiter.went_well(old)
-    async with limiter.turn() as fresh:
-        waiting = asyncio.create_task(ask(Paced(Acted(DONE), limiter)))
-        await settle()
-        limiter.went_well(fresh)
+    old, other = await limiter.enter(), await limiter.enter()
+    limiter.went_wrong(other, RateLimitError("slow"))
+    limiter.leave()
+    assert limiter.window == 1
+    limiter.went_well(old)
+    limiter.leave()
+    fresh = await limiter.enter()
+    waiting = asyncio.create_task(ask(Paced(Acted(DONE), limiter)))
+    await settle()
+    limiter.went_well(fresh)
+    limiter.leave()
     await waiting
     assert limiter.window == 2
 

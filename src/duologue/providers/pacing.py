@@ -10,7 +10,7 @@ It knows no wire format; keys reach it as fingerprints only.
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from functools import partial
 from hashlib import blake2b
 from weakref import WeakKeyDictionary
@@ -76,21 +76,20 @@ class Pace:
         self._room = asyncio.Event()
         self._queue = asyncio.Lock()  # whoever holds it is the first of the queue
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncGenerator[Ticket, None]:
-        """Wait for one's turn, and give it back at the end, however it ends."""
+    async def enter(self) -> Ticket:
+        """Wait for one's turn; it is to be given back by ``leave``, however it ends."""
         self.waiting += 1
         try:
             async with self._queue:
                 await self._admitted()
         finally:
             self.waiting -= 1
-        ticket = Ticket(self.window, self._episode)
-        try:
-            yield ticket
-        finally:
-            self._under_way -= 1
-            self._room.set()
+        return Ticket(self.window, self._episode)
+
+    def leave(self) -> None:
+        """Give one's turn back."""
+        self._under_way -= 1
+        self._room.set()
 
     async def _admitted(self) -> None:
         """Wait until there is room and nobody was told to wait, and take the room."""
@@ -217,16 +216,19 @@ class Paced:
         Raises:
             ProviderError: as the inner provider's, with the pace at which it was asked.
         """
-        async with self._pace.turn() as ticket, aclosing(self._inner.stream(call)) as reply:
-            try:
+        ticket = await self._pace.enter()
+        try:
+            async with aclosing(self._inner.stream(call)) as reply:
                 async for item in reply:
                     whole = isinstance(item, Completion)
                     yield replace(item, pace=ticket.window) if whole else item
-            except ProviderError as error:
-                self._pace.went_wrong(ticket, error)
-                error.pace = ticket.window
-                raise
             self._pace.went_well(ticket)
+        except ProviderError as error:
+            self._pace.went_wrong(ticket, error)
+            error.pace = ticket.window
+            raise
+        finally:
+            self._pace.leave()
 
     async def aclose(self) -> None:
         """Close the inner provider."""
