@@ -6,7 +6,6 @@ histories and providers. It knows no disk, no clock, no console and no network.
 """
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -38,6 +37,8 @@ from duologue.errors import (
     ProviderBugError,
     ProviderError,
 )
+
+_PASSED_ON = Delta, Failure
 
 
 async def converse(
@@ -89,11 +90,14 @@ async def converse(
             yield fact
             if isinstance(fact, ConversationEnded):
                 return
-        async with aclosing(_turn(state, views, providers)) as turn:
+        turn = _turn(state, views, providers)
+        try:
             async for item in turn:
                 if not isinstance(item, Delta):
                     state = apply(state, item)
                 yield item
+        finally:
+            await turn.aclose()
 
 
 def _seats(spec: ConversationSpec, providers: Mapping[str, Provider]) -> dict[str, Seat]:
@@ -177,8 +181,8 @@ async def _turn(
         wire = views.wire(state, name)
         start = replace(start, request=wire.digest, edits=wire.edits)
         yield start
-        call = Call(wire.body, key(state, name))
-        async with aclosing(_reply(_provider(providers, name), call)) as reply:
+        reply = _reply(_provider(providers, name), Call(wire.body, key(state, name)))
+        try:
             async for item in reply:
                 if isinstance(item, Delta):
                     said.append("" if item.reasoning else item.text)
@@ -189,6 +193,8 @@ async def _turn(
                     yield start
                 else:
                     yield _outcome(state, name, item)
+        finally:
+            await reply.aclose()
     except ProviderError as error:
         if not start.request:
             yield start
@@ -225,12 +231,15 @@ async def _reply(provider: Provider, call: Call) -> AsyncGenerator[Item, None]:
     """A provider's stream that ends with exactly one completion, or with a provider's error."""
     whole: list[Completion] = []
     try:
-        async with aclosing(provider.stream(call)) as stream:
+        stream = provider.stream(call)
+        try:
             async for item in stream:
-                if isinstance(item, Delta | Failure):
+                if isinstance(item, _PASSED_ON):
                     yield item
                 else:
                     whole.append(_sound(item))
+        finally:
+            await stream.aclose()
     except Exception as error:  # a plug-in may raise anything: that too is a fact, not a crash
         if isinstance(error, DuologueError) and not whole:
             raise

@@ -10,7 +10,7 @@ conversation.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from http import HTTPStatus
 from io import BytesIO
 from urllib.parse import urlsplit
@@ -193,12 +193,14 @@ class HostedProvider:
         """
         exchange = _Exchange(self._clock())
         failed: ProviderError | None = None
+        items = self._items(call.body, exchange)
         try:
-            async with aclosing(self._items(call.body, exchange)) as items:
-                async for item in items:
-                    yield item
+            async for item in items:
+                yield item
         except Exception as error:  # noqa: BLE001 - whatever it was, no trace of it may leave here
             failed = self._told(error, exchange)
+        finally:
+            await items.aclose()
         if failed is not None:
             raise failed
 

@@ -10,7 +10,6 @@ It knows no wire format; keys reach it as fingerprints only.
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
 from functools import partial
 from hashlib import blake2b
 from weakref import WeakKeyDictionary
@@ -217,11 +216,11 @@ class Paced:
             ProviderError: as the inner provider's, with the pace at which it was asked.
         """
         ticket = await self._pace.enter()
+        reply = self._inner.stream(call)
         try:
-            async with aclosing(self._inner.stream(call)) as reply:
-                async for item in reply:
-                    whole = isinstance(item, Completion)
-                    yield replace(item, pace=ticket.window) if whole else item
+            async for item in reply:
+                whole = isinstance(item, Completion)
+                yield replace(item, pace=ticket.window) if whole else item
             self._pace.went_well(ticket)
         except ProviderError as error:
             self._pace.went_wrong(ticket, error)
@@ -229,6 +228,7 @@ class Paced:
             raise
         finally:
             self._pace.leave()
+            await reply.aclose()
 
     async def aclose(self) -> None:
         """Close the inner provider."""

@@ -6,7 +6,6 @@ this machine costs nothing. This module reads no reply and keeps no budget.
 """
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
 from datetime import UTC, datetime
 
 from msgspec.structs import replace
@@ -87,10 +86,12 @@ class Priced:
 
     async def stream(self, call: Call) -> AsyncGenerator[Item, None]:
         """The inner provider's answer, the completion with its cost where that is known."""
-        async with aclosing(self._inner.stream(call)) as reply:
-            at = self._today()
+        reply, at = self._inner.stream(call), self._today()
+        try:
             async for item in reply:
                 yield self._priced(item, at) if isinstance(item, Completion) else item
+        finally:
+            await reply.aclose()
 
     def _priced(self, reply: Completion, at: datetime) -> Completion:
         """A reply with its cost; one that a provider priced itself stays as it is."""

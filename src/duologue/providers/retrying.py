@@ -8,7 +8,6 @@ format, and not how requests share a pace.
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
 from hashlib import blake2b
 from random import Random
 
@@ -84,11 +83,11 @@ class Retrying:
         own = waits(call, self._patience)
         while True:
             whole = False
+            reply = self._inner.stream(call)
             try:
-                async with aclosing(self._inner.stream(call)) as reply:
-                    async for item in reply:
-                        whole = whole or isinstance(item, Completion)
-                        yield item
+                async for item in reply:
+                    whole = whole or isinstance(item, Completion)
+                    yield item
             except PASSING as error:
                 wait_s = next(own, None)
                 told = error.wait_s
@@ -98,6 +97,8 @@ class Retrying:
                 wait_s = wait_s if told is None else told
             else:
                 return
+            finally:
+                await reply.aclose()
             yield failure
             await self._wait(wait_s)
 
