@@ -4,7 +4,7 @@ One conversation (``record``), or many at once in one event loop (``Holding``): 
 room for, and what is begun is finished before more is begun. Between two turns a ``Gate`` is asked;
 when it says no, a conversation stops where it can be gone on with. This module does not know how
 models answer, how conversations are shown, or who decides what is to be held: it hands every record
-and every delta to whoever watches.
+and every delta to whoever watches, and to the live text beside the log.
 """
 
 import asyncio
@@ -98,7 +98,7 @@ async def record(
         UnrecordedError: the disk refused a message that was finished; its words are in the error.
         StoreError: the disk refused; everything before is in the log.
     """
-    gate, passed = gate or Switch(), False
+    gate, passed, live = gate or Switch(), False, log.live(conv)
     facts = converse(spec, providers, history, key=conv, detectors=detectors)
     try:
         async with aclosing(facts):
@@ -108,6 +108,7 @@ async def record(
                         return False
                     passed = True
                 shown = item if isinstance(item, Delta) else _written(log, conv, item)
+                live.hear(shown)
                 watch(shown)
                 if isinstance(item, TurnCompleted | AttemptFailed):
                     gate.came(conv, item)
@@ -115,6 +116,7 @@ async def record(
                 # A provider that never waits must keep nobody waiting, nor a Ctrl-C.
                 await asyncio.sleep(0)
     finally:
+        live.close()
         if passed:
             gate.came(conv, None)
     return True

@@ -19,7 +19,7 @@ from duologue.store.library import Library
 from duologue.store.run import Log
 from recording import CONV, PAIR
 from web.payloads import BOMBS, DISTURBS, EXECUTES
-from web.rooms import apart, said, served, spoken
+from web.rooms import apart, said, served, slow_live, spoken
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WITHOUT = (
@@ -206,7 +206,7 @@ def test_a_running_conversation_types_itself_and_outlives_the_server(
     port = _free()
     with run.writing() as log:
         turn = _begin(log)
-        live = log.live(CONV)
+        live = slow_live(run)
         with served(library, port) as room:
             page.goto(f"{room}/c/{CONV}")
             expect(page.locator("#following-words")).to_have_text("following")
