@@ -81,6 +81,7 @@ key("r", () => {
   location.href = document.getElementById("raw").href + (turn ? `#${turn.id}` : "");
 });
 key("s", () => { (here ?? current())?.querySelector(".saw")?.click(); });
+key("b", () => { document.getElementById("branches")?.click(); });
 key("o", () => {
   const folded = (here ?? current())?.querySelector("details");
   if (folded) folded.open = !folded.open;
@@ -121,5 +122,7 @@ async function more() {
 const later = document.getElementById("later");
 if (later) watcher.observe(later);
 
-if (location.hash) mark(document.querySelector(".turn:target"));
+// Whoever came by a permanent link reads that turn, wherever the browser has put it.
+const came = document.getElementById(location.hash.slice(1));
+if (came?.matches(".turn")) { held = performance.now() + 800; mark(came); }
 if (!document.getElementById("later")) import("/static/live.js");
