@@ -262,6 +262,28 @@ def test_when_a_conversation_ends_its_page_says_so_though_its_run_goes_on(
     other.close()
 
 
+def test_who_scrolls_to_the_end_of_a_long_running_conversation_follows_it_from_there(
+    tmp_path: Path, page: Page
+) -> None:
+    library = Library(tmp_path)
+    run = library.create("live", {})
+    with run.writing() as log, served(library) as room:
+        _begin(log)
+        for number in range(2, 251):
+            log.append(CONV, MessageInjected(number, Message("Ada", f"number {number}")))
+        page.goto(f"{room}/c/{CONV}")
+        expect(page.locator("#following")).to_be_hidden()
+        page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+        expect(page.locator("#t250")).to_be_attached()
+        expect(page.locator("#following-words")).to_have_text("staying here")
+        log.append(CONV, MessageInjected(251, Message("Ada", "more")))
+        expect(page.locator("#t251")).to_be_attached()
+        expect(page.locator("#following-words")).to_have_text("1 new below")
+        page.keyboard.press("f")
+        expect(page.locator("#following-words")).to_have_text("following")
+        expect(page.locator("#t251")).to_be_in_viewport()
+
+
 def test_a_running_conversation_types_itself_and_outlives_the_server(
     tmp_path: Path, page: Page
 ) -> None:

@@ -116,9 +116,17 @@ async function more() {
     const next = page.getElementById("later");
     watcher.disconnect();
     if (next) { link.parentElement.replaceWith(next); watcher.observe(next); }
-    else link.parentElement.replaceWith(page.getElementById("close"));
+    else end(link, page);
   } finally { asking = false; }
 }
+
+// The last part is there: if the conversation is still being held, it is followed from here on.
+function end(link, page) {
+  Object.assign(holder.dataset, page.getElementById("turns").dataset, { reached: "yes" });
+  link.parentElement.replaceWith(page.getElementById("typing"), page.getElementById("close"));
+  import("/static/live.js");
+}
+
 const later = document.getElementById("later");
 if (later) watcher.observe(later);
 

@@ -133,7 +133,7 @@ function start() {
     requestAnimationFrame(() => { draw(); clear(); bar.hidden = true; settle(); });
   });
   bar.hidden = false;
-  follow(location.hash === "");
+  follow(location.hash === "" && holder.dataset.reached !== "yes");
 }
 
 // Whoever scrolls up wants to stay there.
