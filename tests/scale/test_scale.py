@@ -95,6 +95,38 @@ async def test_a_budget_that_is_reached_stops_between_turns_and_can_be_raised(
     assert all(each.over for each in found.of.values())
 
 
+async def test_what_is_being_said_in_an_experiment_can_be_read_beside_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import os\n"
+        "from pathlib import Path\n"
+        "import duologue.store.live as live\n"
+        "live.EVERY_S = 0.0\n"
+        "def reply(view):\n"
+        "    yield 'so '\n"
+        "    for path in Path(os.environ['RUN']).glob('live-*'):\n"
+        "        if (now := live.typed(path)) is not None:\n"
+        "            Path(os.environ['SEEN']).write_text(now.text)\n"
+        "    yield 'far'\n"
+    )
+    experiment = replace(
+        scripted(tmp_path),
+        participants=(
+            Member(model="function:slow:reply", name="A"),
+            Member(model="function:slow:reply", name="B"),
+        ),
+    )
+    run = folder(Library(tmp_path / "runs"), experiment)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setenv("RUN", str(run.path))
+    monkeypatch.setenv("SEEN", str(tmp_path / "seen"))
+    found = await _carry_out(run, Wanted(workers=2))
+    assert all(each.over for each in found.of.values())
+    assert (tmp_path / "seen").read_text() == "so "
+    assert not list(run.path.glob("live-*"))
+
+
 async def test_a_model_that_cannot_be_asked_stops_everything(tmp_path: Path) -> None:
     experiment = scripted(tmp_path)
     run = folder(Library(tmp_path / "runs"), experiment)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,10 @@ from duologue.core.spec import ConversationSpec, Line, Nudge, Participant, TurnC
 from duologue.core.specfile import Asked
 from duologue.providers.scripted import Reply, Scripted
 from duologue.store.library import Library
+from duologue.store.live import Live, Ration, live_path
+from duologue.store.run import Run
 from duologue.web.app import room
+from recording import CONV
 
 T = TypeVar("T")
 
@@ -81,6 +85,12 @@ def imported(folder: Path) -> tuple[Library, str]:
 def asking(library: Library, token: str | None = None, host: str = "localhost") -> TestClient:
     """Somebody who asks a room."""
     return TestClient(room(library, token), base_url=f"http://{host}", follow_redirects=False)
+
+
+def slow_live(run: Run) -> Live:
+    """Live text of somebody who speaks so slowly that every word of it is offered."""
+    looks = count(1)
+    return Live(live_path(run.path, CONV), Ration(lambda: next(looks) * 1.0e6, share=1))
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from duologue.store.library import Library
 from duologue.store.run import Log
 from recording import CONV, PAIR
 from web.payloads import BOMBS, DISTURBS, EXECUTES
-from web.rooms import apart, said, served, spoken
+from web.rooms import apart, said, served, slow_live, spoken
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WITHOUT = (
@@ -198,6 +198,92 @@ def test_keys_walk_the_conversation(tmp_path: Path, page: Page) -> None:
         expect(page.locator("#keys")).to_be_visible()
 
 
+def test_a_permanent_link_leads_to_its_turn_however_short_it_is(tmp_path: Path, page: Page) -> None:
+    library, conv = spoken(tmp_path, ["—", "[End]"], turns=60)
+    with served(library) as room:
+        page.goto(f"{room}/c/{conv}/20")
+        expect(page.locator(".turn.here")).to_have_id("t20")
+        page.keyboard.press("j")
+        expect(page.locator(".turn.here")).to_have_id("t21")
+
+
+def test_views_and_branches_are_walked_by_keys(tmp_path: Path, page: Page) -> None:
+    library, conv = spoken(tmp_path, ["one", "two"], turns=8)
+    with served(library) as room:
+        page.goto(f"{room}/c/{conv}/4/seen")
+        page.keyboard.press("j")
+        page.wait_for_url("**/6/seen")
+        page.keyboard.press("k")
+        page.wait_for_url("**/4/seen")
+        page.keyboard.press("u")
+        page.wait_for_url(f"**/c/{conv}#t4")
+        page.keyboard.press("b")
+        page.wait_for_url("**/branches")
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"**/c/{conv}")
+
+
+@pytest.mark.parametrize("chosen", ["", "dark"])
+def test_it_is_printed_dark_on_white_whatever_the_screen_is(
+    tmp_path: Path, browser: Browser, chosen: str
+) -> None:
+    library, conv = spoken(tmp_path, ["some words"], turns=4)
+    made = browser.new_page(color_scheme="dark")
+    with served(library) as room:
+        made.goto(f"{room}/c/{conv}")
+        made.evaluate("(chosen) => { document.documentElement.dataset.theme = chosen; }", chosen)
+        made.emulate_media(media="print", color_scheme="light")
+        soft = "getComputedStyle(document.querySelector('.summary')).color"
+        assert made.evaluate(soft) == "rgb(102, 98, 90)"
+        assert made.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    made.close()
+
+
+def test_when_a_conversation_ends_its_page_says_so_though_its_run_goes_on(
+    tmp_path: Path, page: Page, browser: Browser
+) -> None:
+    library = Library(tmp_path)
+    run, other = library.create("live", {}), browser.new_page()
+    facts = apart(PAIR.events())
+    with run.writing() as log, served(library) as room:
+        for event in facts[:3]:
+            log.append(CONV, event)
+        for each in (page, other):
+            each.goto(f"{room}/c/{CONV}")
+            expect(each.locator("#following-words")).to_have_text("following")
+            expect(each.locator(".head .now")).to_be_visible()
+        for event in facts[3:]:
+            log.append(CONV, event)
+        for each in (page, other):
+            expect(each.locator("#following")).to_be_hidden()
+            expect(each.locator(".head .end")).to_contain_text("Ended by")
+            expect(each.locator("#close")).to_contain_text("Ended by")
+            expect(each.locator(".head .now")).to_have_count(0)
+    other.close()
+
+
+def test_who_scrolls_to_the_end_of_a_long_running_conversation_follows_it_from_there(
+    tmp_path: Path, page: Page
+) -> None:
+    library = Library(tmp_path)
+    run = library.create("live", {})
+    with run.writing() as log, served(library) as room:
+        _begin(log)
+        for number in range(2, 251):
+            log.append(CONV, MessageInjected(number, Message("Ada", f"number {number}")))
+        page.goto(f"{room}/c/{CONV}")
+        expect(page.locator("#following")).to_be_hidden()
+        page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+        expect(page.locator("#t250")).to_be_attached()
+        expect(page.locator("#following-words")).to_have_text("staying here")
+        log.append(CONV, MessageInjected(251, Message("Ada", "more")))
+        expect(page.locator("#t251")).to_be_attached()
+        expect(page.locator("#following-words")).to_have_text("1 new below")
+        page.keyboard.press("f")
+        expect(page.locator("#following-words")).to_have_text("following")
+        expect(page.locator("#t251")).to_be_in_viewport()
+
+
 def test_a_running_conversation_types_itself_and_outlives_the_server(
     tmp_path: Path, page: Page
 ) -> None:
@@ -206,7 +292,7 @@ def test_a_running_conversation_types_itself_and_outlives_the_server(
     port = _free()
     with run.writing() as log:
         turn = _begin(log)
-        live = log.live(CONV)
+        live = slow_live(run)
         with served(library, port) as room:
             page.goto(f"{room}/c/{CONV}")
             expect(page.locator("#following-words")).to_have_text("following")

@@ -2,10 +2,10 @@ from pathlib import Path
 
 from duologue.core.event import Event, Record
 from duologue.core.provider import Delta
-from duologue.store.live import Live, Typed, live_path, typed
+from duologue.store.live import Live, Ration, Typed, live_path, typed
 from duologue.web.tailing import News, Tail
 from recording import CONV, PAIR, folder
-from web.rooms import asking, spoken
+from web.rooms import asking, slow_live, spoken
 
 
 def _turns(news: list[News]) -> list[int]:
@@ -49,7 +49,7 @@ async def test_what_is_typed_is_offered_until_its_turn_is_logged(tmp_path: Path)
     run, events = folder(tmp_path / "r"), await PAIR.events()
     path = live_path(run.path, CONV)
     with run.writing() as log:
-        live, tail = log.live(CONV), Tail(run, CONV, -1)
+        live, tail = slow_live(run), Tail(run, CONV, -1)
         for event in events[:2]:
             live.hear(log.append(CONV, event))
         live.hear(Delta("hm", reasoning=True))
@@ -69,7 +69,7 @@ async def test_what_is_typed_is_offered_until_its_turn_is_logged(tmp_path: Path)
 
 
 def test_a_disk_that_refuses_live_text_stops_nothing(tmp_path: Path) -> None:
-    live = Live(tmp_path / "missing" / "live")
+    live = Live(tmp_path / "missing" / "live", Ration())
     live.hear(Delta("a"))
     live.close()
 

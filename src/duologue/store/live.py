@@ -1,21 +1,31 @@
 """Live text beside the log: what a model has said so far of the turn in hand, for readers to watch.
 
-One small file a conversation, begun anew with every turn and removed at the end. It is a courtesy
-and no record: nothing is rebuilt from it, a disk that refuses it stops nothing, and what a kill
-leaves of it names the log's position that it belongs to, so that no reader takes it for a later
-turn's.
+One small file a conversation, while it speaks: begun anew with every turn, gone when the turn is in
+the log. It is written only for a reply that takes a while, and then now and then, so a reply that
+is there at once touches no file, and no file is kept open. It is a courtesy and no record: nothing
+is rebuilt from it, a disk that refuses it stops nothing, and what a kill leaves of it names the
+log's position that it belongs to, so that no reader takes it for a later turn's.
 """
 
 import json
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import groupby
+from math import inf
 from pathlib import Path
 
 import msgspec
 
 from duologue.core.event import Record, TurnStarted
 from duologue.core.provider import Delta
+
+EVERY_S = 0.1
+"""A reply that is there sooner is not offered; one that takes longer is offered so often."""
+
+SHARE = 0.05
+"""So much of a process's time goes into offering, at the most."""
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -55,45 +65,86 @@ def live_path(folder: Path, conv: str) -> Path:
     return folder / f"live-{conv}.jsonl"
 
 
+class Ration:
+    """What a process may spend on live text, however many speak and however slow the disk is.
+
+    After an offer that took some time, nobody's text is offered for so long that its share of the
+    time is kept.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, share: float = SHARE) -> None:
+        """Measure by ``clock``, in seconds; spend so great a ``share`` of the time at the most."""
+        self.clock = clock
+        self._rest = (1 - share) / share
+        self._free = 0.0
+
+    def allows(self, now: float) -> bool:
+        """Whether something may be offered."""
+        return now >= self._free
+
+    def took(self, began: float) -> None:
+        """Something was offered since ``began``."""
+        now = self.clock()
+        self._free = now + (now - began) * self._rest
+
+
 class Live:
     """Offers the live text of one conversation."""
 
-    def __init__(self, path: Path) -> None:
-        """Write to ``path``, which is made with the first turn."""
+    def __init__(self, path: Path, ration: Ration) -> None:
+        """Write to ``path``, as often as ``ration`` allows it to all that share it."""
         self._path = path
-        self._file: int | None = None
+        self._ration = ration
+        self._begun: _Begun | None = None
+        self._heard: list[Delta] = []
+        self._due = 0.0
+        self._there = False
 
     def hear(self, item: Record | Delta) -> None:
         """Take a delta, or a record: each one begins or ends what is typed."""
-        with suppress(OSError):
-            if isinstance(item, Delta):
-                # Escaped: a delta may end on half a character, whose rest comes next.
-                self._add(json.dumps([item.text, item.reasoning]).encode())
-            elif isinstance(item.event, TurnStarted):
-                self._begin(_Begun(item.seq, item.event.turn, item.event.participant))
-            elif self._file is not None:
-                os.ftruncate(self._file, 0)
+        if isinstance(item, Delta):
+            self._heard.append(item)
+            now = self._ration.clock()
+            if now >= self._due and self._ration.allows(now):
+                self._offer(now)
+            return
+        self.close()
+        if isinstance(item.event, TurnStarted):
+            self._begun = _Begun(item.seq, item.event.turn, item.event.participant)
+            self._due = self._ration.clock() + EVERY_S
 
-    def _begin(self, begun: _Begun) -> None:
-        """A turn: whatever was there goes."""
-        if self._file is None:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-            self._file = os.open(self._path, flags, 0o644)
-        os.ftruncate(self._file, 0)
-        self._add(msgspec.json.encode(begun))
-
-    def _add(self, line: bytes) -> None:
-        """One line, in one write."""
-        if self._file is not None:
-            os.write(self._file, line + b"\n")
+    def _offer(self, now: float) -> None:
+        """What was heard since the last offer, in one write."""
+        flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if self._there else os.O_TRUNC)
+        start = b"" if self._there else msgspec.json.encode(self._begun) + b"\n"
+        self._due = now + EVERY_S
+        try:
+            file = os.open(self._path, flags, 0o644)
+            self._there = True
+            try:
+                os.write(file, start + _lines(self._heard))
+            finally:
+                os.close(file)
+        except OSError:
+            self._due = inf  # not asked again in this turn: what follows would have no beginning
+        self._heard.clear()
+        self._ration.took(now)
 
     def close(self) -> None:
         """Take the file away: what was said is in the log."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        self._heard.clear()
+        if self._there:
+            self._there = False
             with suppress(OSError):
                 self._path.unlink()
+
+
+def _lines(heard: Iterable[Delta]) -> bytes:
+    """Deltas as lines; those that follow each other are one."""
+    kinds = groupby(heard, lambda each: each.reasoning)
+    joined = (["".join(each.text for each in some), kind] for kind, some in kinds)
+    # Escaped: a delta may end on half a character, whose rest comes next.
+    return b"".join(json.dumps(line).encode() + b"\n" for line in joined)
 
 
 def typed(path: Path) -> Typed | None:

@@ -25,7 +25,7 @@ from duologue.core.event import Event, Record, TurnStarted
 from duologue.errors import BusyError, FullError, LeavingError, RecordError, StoreError
 from duologue.store.chain import Head, intact
 from duologue.store.disk import make, sync
-from duologue.store.live import Live, live_path
+from duologue.store.live import Live, Ration, live_path
 from duologue.store.segment import Clock, Line, Segment, now, read, read_at
 from duologue.store.spare import SPARE_BYTES, Spare
 
@@ -414,6 +414,7 @@ class Log:
         self._segment = segment
         self._spare = Spare(run.path / spare)
         self._heads: dict[str, Head] = {}
+        self._ration = Ration()
 
     def take_up(self, conv: str, places: Places | None = None) -> list[Event]:
         """The facts of a conversation that is to go on; the chain continues from them.
@@ -464,7 +465,7 @@ class Log:
 
     def live(self, conv: str) -> Live:
         """Where the live text of a conversation is offered to readers."""
-        return Live(live_path(self._run.path, conv))
+        return Live(live_path(self._run.path, conv), self._ration)
 
     def close(self) -> None:
         """Sync and let go of the segment, and of the room that was kept."""

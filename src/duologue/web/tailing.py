@@ -87,7 +87,7 @@ class Tail:
         # Asked before reading: what a writer wrote before it went away is read in this round.
         busy = self._run.busy()
         news = [each for record in self._records() for each in self._take(record)]
-        if not busy:
+        if not busy or self._state.ended is not None:
             return news, True
         return [*news, *self._typing()], False
 

@@ -12,6 +12,7 @@ from duologue.core.event import (
     AttemptFailed,
     ConversationEnded,
     ConversationStarted,
+    EndReason,
     MessageInjected,
     Source,
     TurnCompleted,
@@ -384,7 +385,8 @@ def _facts(reading: Reading, started: ConversationStarted) -> Iterator[Fact]:
     if foreign:
         yield Fact("imported", (f"{moment(reading.records[0].at)}, {_file(started.source)}",))
     else:
-        yield Fact("may end by", (policy(spec),))
+        # Whether they were told stands in the next line.
+        yield Fact("may end by", tuple(policy(spec).split(" · ")[:-1]))
         yield Fact("were told", tuple(_told(spec)) or ("nothing: no system prompt at all",))
     yield Fact("opening", tuple(f"{line.author}: {_quoted(line.text)}" for line in spec.opening))
     yield Fact("private", tuple(_private(spec)))
@@ -501,6 +503,8 @@ _REASONS = {
 
 def how(ended: ConversationEnded) -> str:
     """The rule by which a conversation ended, by whose turn, and what there is to say about it."""
+    if ended.reason is EndReason.MAX_TURNS and ended.detail:
+        return ended.detail
     reason = _REASONS.get(ended.reason.value, ended.reason.value.replace("_", " "))
     sign = f" ({ended.sign.replace('_', ' ')})" if ended.sign else ""
     by = f", by {ended.by}" if ended.by else ""

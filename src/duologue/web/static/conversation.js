@@ -81,6 +81,7 @@ key("r", () => {
   location.href = document.getElementById("raw").href + (turn ? `#${turn.id}` : "");
 });
 key("s", () => { (here ?? current())?.querySelector(".saw")?.click(); });
+key("b", () => { document.getElementById("branches")?.click(); });
 key("o", () => {
   const folded = (here ?? current())?.querySelector("details");
   if (folded) folded.open = !folded.open;
@@ -115,11 +116,21 @@ async function more() {
     const next = page.getElementById("later");
     watcher.disconnect();
     if (next) { link.parentElement.replaceWith(next); watcher.observe(next); }
-    else link.parentElement.replaceWith(page.getElementById("close"));
+    else end(link, page);
   } finally { asking = false; }
 }
+
+// The last part is there: if the conversation is still being held, it is followed from here on.
+function end(link, page) {
+  Object.assign(holder.dataset, page.getElementById("turns").dataset, { reached: "yes" });
+  link.parentElement.replaceWith(page.getElementById("typing"), page.getElementById("close"));
+  import("/static/live.js");
+}
+
 const later = document.getElementById("later");
 if (later) watcher.observe(later);
 
-if (location.hash) mark(document.querySelector(".turn:target"));
+// Whoever came by a permanent link reads that turn, wherever the browser has put it.
+const came = document.getElementById(location.hash.slice(1));
+if (came?.matches(".turn")) { held = performance.now() + 800; mark(came); }
 if (!document.getElementById("later")) import("/static/live.js");

@@ -105,6 +105,22 @@ function hear(kind) {
   });
 }
 
+// What stood above the words when the page was opened is told anew when all is said.
+async function settle() {
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (!answer.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const open = document.querySelector(".about")?.open;
+  for (const part of [".head", ".moments", "#strip ol", "#close"]) {
+    const [mine, fresh] = [document.querySelector(part), page.querySelector(part)];
+    if (mine && fresh) mine.replaceWith(fresh);
+    else if (fresh) document.querySelector(".head").after(fresh);
+  }
+  const about = document.querySelector(".about");
+  if (about) about.open = open;
+  if (follows) toEnd();
+}
+
 function start() {
   const raw = holder.dataset.raw === "yes" ? "&raw=1" : "";
   source = new EventSource(`/c/${holder.dataset.conv}/live?after=${holder.dataset.records - 1}${raw}`);
@@ -114,10 +130,10 @@ function start() {
   source.addEventListener("problem", (event) => { source.close(); say(JSON.parse(event.data).words, true); });
   source.addEventListener("over", () => {
     source.close();
-    requestAnimationFrame(() => { draw(); clear(); bar.hidden = true; document.querySelector(".now")?.remove(); });
+    requestAnimationFrame(() => { draw(); clear(); bar.hidden = true; settle(); });
   });
   bar.hidden = false;
-  follow(location.hash === "");
+  follow(location.hash === "" && holder.dataset.reached !== "yes");
 }
 
 // Whoever scrolls up wants to stay there.
