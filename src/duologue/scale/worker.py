@@ -8,6 +8,7 @@ nothing about what is held.
 """
 
 import asyncio
+import gc
 import os
 import resource
 import signal
@@ -208,9 +209,20 @@ def _as_many_connections_as_may_be() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def _look_seldom_for_garbage() -> None:
+    """Have the collector of cycles leave alone what is here for good, and look less often.
+
+    Facts refer to each other in one direction, so there is little for it to find; what it went
+    through with a thousand conversations in hand cost a tenth of the worker's time.
+    """
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
+
+
 def main() -> None:
     """The worker's process; the terminal's Ctrl-C is the parent's to hear."""
     _as_many_connections_as_may_be()
+    _look_seldom_for_garbage()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = socket.socket(fileno=int(sys.argv[1]))
     sys.exit(asyncio.run(_process(connection)))
