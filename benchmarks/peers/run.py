@@ -15,18 +15,17 @@ says fewer messages than were asked for is shown as wrong.
 import argparse
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "harness"))
 
-from server import running  # noqa: E402 - beside the folder, not in a package
+from memory import watched  # noqa: E402 - beside the folder, not in a package
+from server import running  # noqa: E402
 
 ENVIRONMENTS = Path.home() / ".cache" / "duologue-peers"
 OURS = "duologue"
@@ -41,8 +40,6 @@ CONTESTANTS = {
     "camel": "camel",
 }
 ALWAYS_STREAMS = {"pidgin"}
-_LOOK_S = 0.1
-_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1024 / 1024
 Told = dict[str, float]
 
 
@@ -62,7 +59,7 @@ def hold(
         start_new_session=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     ) as process:
-        peak = _watched(process, limit_s)
+        peak = watched(process, limit_s)
         said = process.stdout.read() if process.stdout else b""
         wrong = process.stderr.read() if process.stderr else b""
     if peak is None:
@@ -72,31 +69,6 @@ def hold(
     told: Told = json.loads(said.splitlines()[-1]) | {"peak_mb": peak}
     wanted = conversations * messages
     return told if told["messages"] >= wanted else f"{told['messages']:.0f} of {wanted} messages"
-
-
-def _watched(process: "subprocess.Popen[bytes]", limit_s: float) -> float | None:
-    """The most memory of all its processes, in MB; None where it had to be stopped."""
-    until, peak = time.monotonic() + limit_s, 0.0
-    while process.poll() is None:
-        peak = max(peak, _memory(process.pid))
-        if time.monotonic() > until:
-            os.killpg(process.pid, signal.SIGKILL)
-            return None
-        time.sleep(_LOOK_S)
-    return peak
-
-
-def _memory(session: int) -> float:
-    """What the processes of a session hold, in MB; pages that they share are counted for each."""
-    total = 0.0
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            after_name = (folder / "stat").read_text().rpartition(")")[2].split()
-            if int(after_name[3]) == session:
-                total += int((folder / "statm").read_text().split()[1]) * _PAGE_MB
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it has just ended
-    return total
 
 
 def one(names: Sequence[str], messages: int, rounds: int, limit_s: float) -> None:
