@@ -167,5 +167,16 @@ def test_the_board_shows_how_far_how_fast_and_what_was_said_last(tmp_path: Path)
         text = "\n".join(line.plain for line in board.lines())
     assert "0 of 6" in text
     assert "overload 1" in text
-    assert f"{first.spec.seat(name).model} 7" in text
+    assert f"{first.spec.seat(name).model} 7 · requests at once" in text
     assert f"{name} 2  Good ␛[31mbye" in text
+
+
+def test_a_narrow_terminal_keeps_the_numbers_and_shortens_the_bars(tmp_path: Path) -> None:
+    experiment = scripted(tmp_path)
+    run = folder(Library(tmp_path / "runs"), experiment)
+    with execution(run, plan(experiment), Wanted(workers=1)) as held:
+        board = _board(held, io.StringIO())
+        wide, narrow = ([line.plain for line in board.lines(width)] for width in (100, 45))
+    assert wide[1].count("░") == 30
+    assert narrow[1].count("░") == 11
+    assert narrow[1].endswith(" 0 of 6 · 0 running")

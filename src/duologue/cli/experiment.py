@@ -146,7 +146,7 @@ def carry_out(run: Run, planned: Plan, wanted: "Wanted", manner: Manner) -> None
 
     room = Beside(Library(run.path.parent)) if manner.read else None
     with room or nullcontext():
-        with execution(run, planned, wanted) as held:
+        with execution(run, planned, wanted, _waiting) as held:
             if room is not None:
                 room.open(run.name)
             with Board(held, quiet=manner.quiet, json=manner.json) as board:
@@ -156,6 +156,15 @@ def carry_out(run: Run, planned: Plan, wanted: "Wanted", manner: Manner) -> None
             room.stay()
     if code:
         raise typer.Exit(code)
+
+
+def _waiting() -> None:
+    """Say why nothing happens yet."""
+    typer.echo(
+        "duologue: the workers of a process that was killed are finishing their turns; this one "
+        "begins when they have gone (Ctrl-C: not now)",
+        err=True,
+    )
 
 
 async def _carried_out(held: "Execution", *watching: object) -> None:
