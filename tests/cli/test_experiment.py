@@ -180,3 +180,14 @@ def test_a_narrow_terminal_keeps_the_numbers_and_shortens_the_bars(tmp_path: Pat
     assert wide[1].count("░") == 30
     assert narrow[1].count("░") == 11
     assert narrow[1].endswith(" 0 of 6 · 0 running")
+
+
+def test_where_no_board_is_drawn_a_line_a_minute_says_how_far_it_is(tmp_path: Path) -> None:
+    experiment, out = scripted(tmp_path), io.StringIO()
+    run = folder(Library(tmp_path / "runs"), experiment)
+    with execution(run, plan(experiment), Wanted(workers=1)) as held:
+        times = iter((0.0, 59.0, 60.0, 61.0))
+        board = Board(held, console=Console(file=out, width=70), clock=lambda: next(times))
+        for _ in range(3):
+            board.look()
+    assert out.getvalue() == "… conversations 0 of 6 · 0 running; messages 0 of 24\n"

@@ -1,6 +1,7 @@
 """An experiment while it is carried out: how far, how fast, for how much, and what is being said.
 
-On a terminal a board is drawn again and again; elsewhere each conversation that ends is one line.
+On a terminal a board is drawn again and again; elsewhere each conversation that ends is one line,
+and now and then a line says how far it is.
 It is told of every line of the log, and asks nobody else. It writes no record.
 """
 
@@ -29,6 +30,8 @@ _SHOWN = 4
 _BEHIND = 30.0
 _MANY = 5
 _REFRESH_S = 0.2
+_WORD_S = 60.0
+"""Where no board is drawn, so often a line says how far it is."""
 
 Clock = Callable[[], float]
 
@@ -87,9 +90,11 @@ class Board:
         self._turns = 0
         self._done = len(execution.sorted().done)
         self._drawn = 0.0
+        self._word = self._began
         terminal = self._out.is_terminal and not self._out.is_dumb_terminal
         self._live = Live(self, console=self._out, auto_refresh=False, transient=True)
         self._draws = terminal and not quiet and not json
+        self._plain = not (terminal or quiet or json)
 
     def __enter__(self) -> Self:
         if self._draws:
@@ -128,6 +133,10 @@ class Board:
         if self._draws and now - self._drawn >= _REFRESH_S:
             self._drawn = now
             self._live.refresh()
+        if self._plain and now - self._word >= _WORD_S:
+            self._word = now
+            parts = ";".join(f" {label}{told}" for label, _, told in self._progress())
+            self._out.print(one_line(f"…{parts}"), soft_wrap=True)
 
     def _hear(self, glance: Glance) -> None:
         """Keep what was said last in a few conversations, and the pace of whoever said it."""
@@ -143,7 +152,7 @@ class Board:
         planned = self._planned.get(glance.conv)
         standing = self._execution.standings.of[glance.conv]
         self._done += standing.over and planned is not None
-        if self._draws or self._quiet or self._json or planned is None:
+        if not self._plain or planned is None:
             return
         number = f"{self._done:,} of {len(self._planned):,}"
         why = glance.event.reason if not standing.failed else f"failed ({standing.cause})"
