@@ -142,6 +142,43 @@ def test_options_are_for_an_experiment_or_for_a_conversation(desk: Desk) -> None
     assert "--workers" in refused.err
 
 
+def test_flipped_bytes_in_what_has_ended_are_named_and_all_else_is_told(desk: Desk) -> None:
+    text = (desk.folder / "tried.toml").read_text("utf-8") + 'outcome = "turns"\n'
+    (desk.folder / "tried.toml").write_text(text, "utf-8")
+    assert desk("run", "tried.toml", "--workers", "1").code == 0
+    log = desk.library / "tried" / "log-1.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    said = [at for at, line in enumerate(lines) if b'"turn_completed"' in line]
+    edited, broken = said[0], said[-1]
+    words = json.loads(lines[edited])["event"]["message"]["text"].encode()
+    lines[edited] = lines[edited].replace(words, b"x" * len(words))
+    lines[broken] = b"\0" + lines[broken][1:]
+    log.write_bytes(b"".join(lines))
+    convs = [json.loads(lines[at][1:].join((b"{", b"")))["conv"] for at in (edited, broken)]
+    for shown in (desk("status", "tried"), desk("run", "tried.toml")):
+        assert f"{convs[0]}: record" in shown.out
+        assert f"{convs[1]}: log-1.jsonl, line {broken + 1}: not a record" in shown.out
+        assert "done           5 of 6" in shown.out
+        assert "all cells" in shown.out
+        assert " n 4 " in shown.out
+    assert shown.code == 1
+    quiet = desk("run", "tried.toml", "--quiet")
+    assert (quiet.code, quiet.out) == (1, "tried\n")
+    assert f"{convs[1]} cannot go on: log-1.jsonl, line {broken + 1}" in quiet.err
+    endings = desk("endings", "tried", "--json")
+    assert (endings.code, len(endings.out.splitlines())) == (3, 4)
+    assert all(f"left out: {conv}" in endings.err for conv in convs)
+
+
+def test_of_many_damaged_conversations_a_few_are_named(desk: Desk) -> None:
+    assert desk("run", "tried.toml", "--workers", "1").code == 0
+    log = desk.library / "tried" / "log-1.jsonl"
+    log.write_bytes(log.read_bytes().replace(b'"kind":"turn_started"', b'"kind";"turn_started"'))
+    shown = desk("status", "tried")
+    assert shown.out.count("\ndamaged ") == 5
+    assert "and 1 more: 'duologue verify tried' names every place" in shown.out
+
+
 def test_a_single_conversation_has_a_status_too(desk: Desk) -> None:
     desk.held("x", 3)
     assert "done           1 (" in desk("status", "x").out

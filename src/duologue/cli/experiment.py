@@ -207,23 +207,25 @@ def _told(held: "Execution", manner: Manner) -> int:
 
     now = held.sorted()
     why = held.purse.why if held.purse is not None else ""
+    damaged, shown = dict(now.damaged), dict[str, str]()
     if manner.quiet:
         typer.echo(held.run.name)
     elif not manner.json:
         report = Report.of(held.run, held.plan, held.standings, busy=False)
         report = with_outcome(report, held.run, held.plan, held.standings)
         show(report, held.run.path.parent)
+        damaged |= (shown := report.damaged)
     for wrong in held.wrong:
         typer.echo(f"duologue: {wrong}; nothing is appended to it any more", err=True)
     if why:
         typer.echo(f"duologue: the budget is reached: {why}", err=True)
-    if held.crew is not None:
-        for conv, damage in held.crew.damaged.items():
+    found = {**damaged, **(held.crew.damaged if held.crew is not None else {})}
+    for conv, damage in found.items():
+        if conv not in shown:
             typer.echo(f"duologue: {conv} cannot go on: {damage}", err=True)
     if held.interrupted:
         return INTERRUPTED
-    lost = now.failed or now.damaged or (held.crew is not None and held.crew.damaged)
-    return FAILED if lost else 0
+    return FAILED if now.failed or found else 0
 
 
 def refuse(typed: dict[str, object]) -> None:

@@ -169,10 +169,10 @@ def by_standing(chosen: tuple[Planned, ...], standings: Standings) -> Sorted:
         standing = standings.of.get(each.id)
         if standing is None:
             new.append(each.id)
-        elif standing.over:
-            done.append(each.id)
         elif standing.damage is not None:
             damaged[each.id] = standing.damage
+        elif standing.over:
+            done.append(each.id)
         elif standing.failed:
             failed.setdefault(standing.cause, []).append(each.id)
         else:
