@@ -125,7 +125,15 @@ def test_what_carries_workers_is_this_machine_or_ray(
 def test_a_library_that_is_no_folder_is_refused_and_says_where_a_run_can_be(desk: Desk) -> None:
     refused = desk("--library", "s3://bucket/runs", "run", "tried.toml")
     assert (refused.code, "all machines share" in refused.err) == (2, True)
+    assert "copy the finished run to s3" in refused.err
     assert not Path("s3:").exists()
+
+
+def test_a_library_can_be_named_by_the_url_of_its_folder(desk: Desk) -> None:
+    assert desk("--library", f"file://{desk.library}", "run", "tried.toml", "-q").code == 0
+    assert "6 of 6" in desk("--library", f"local:{desk.library}", "status", "tried").out
+    refused = desk("--library", "file://shared/runs", "list")
+    assert (refused.code, "file:///its/path" in refused.err) == (2, True)
 
 
 def test_the_log_can_be_printed_as_it_is_written(desk: Desk) -> None:
