@@ -210,6 +210,10 @@ def test_the_board_shows_how_far_how_fast_and_what_was_said_last(tmp_path: Path)
         board.see(Seen(Glance(1, first.id, 3, Fact("attempt_failed", boundary="overload")), b""))
         board.look()
         text = "\n".join(line.plain for line in board.lines())
+        board.look()
+        slower = "\n".join(line.plain for line in board.lines())
+    assert "· 1.0/s ·" in text
+    assert "· 20.0/min ·" in slower
     assert "0 of 6" in text
     assert "overload 1" in text
     assert f"{first.spec.seat(name).model} 7 · requests at once" in text

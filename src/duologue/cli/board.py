@@ -55,6 +55,11 @@ def spending(spend: Spend) -> str:
     return told
 
 
+def _rate(rate: float) -> str:
+    """So many a second; a minute, where a second is too short."""
+    return f"{rate:,.1f}/s" if rate >= 1 else f"{60 * rate:,.1f}/min"
+
+
 class Board:
     """Shows an execution; give it every line of the log."""
 
@@ -219,7 +224,7 @@ class Board:
         sum_ = sum(said.values())
         told = f" {sum_:,} of {'' if share == 1 else 'about '}{round(sum_ + left):,}"
         rate = self._rate()
-        told += f" · {rate:,.1f}/s" if rate else ""
+        told += f" · {_rate(rate)}" if rate else ""
         told += f" · {screen.clock_time(left / rate)} left" if rate else ""
         yield "messages", sum_ / (sum_ + left) if sum_ + left else 1, told
 
