@@ -4,13 +4,13 @@ It brings together what was said and what the endings make of it. It knows nothi
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from duologue.api import go_on, hold, recorded
-from duologue.core.event import ConversationEnded, EndReason, Record
+from duologue.core.event import ConversationEnded, EndReason, Event
 from duologue.core.message import Message
 from duologue.core.plan import Plan
 from duologue.core.provider import Provider
@@ -19,15 +19,25 @@ from duologue.core.state import State, fold
 from duologue.endings.described import Described, described, pair, policy
 from duologue.endings.judge import Verdict, commission, heard
 from duologue.endings.outcome import Outcome, Value, outcome, value
-from duologue.errors import ConfigurationError, FormatError
+from duologue.errors import ConfigurationError, FormatError, RecordError
 from duologue.formats.crossing import IMPORTED_MODEL, take_in
 from duologue.store.library import Library
 from duologue.store.run import Run
+from duologue.store.segment import Line
 
 JUDGED = "judged"
 """The library inside a library in which judges' conversations are kept."""
 ALL = "all cells"
 """What a table of outcomes calls them all together."""
+
+
+Damaged = Callable[[str, RecordError], None]
+"""Is told of a conversation that is not as it was written, and is left out."""
+
+
+def _refused(_conv: str, error: RecordError) -> None:
+    """Leave nothing out."""
+    raise error
 
 
 class Surveyed(msgspec.Struct, frozen=True):
@@ -42,13 +52,17 @@ class Surveyed(msgspec.Struct, frozen=True):
     messages: tuple[Message, ...]
 
 
-def survey(library: Library, wanted: Iterable[str] = ()) -> Iterator[Surveyed]:
+def survey(
+    library: Library, wanted: Iterable[str] = (), damaged: Damaged = _refused
+) -> Iterator[Surveyed]:
     """Describe conversations one after another.
 
     Args:
         library: where to look.
         wanted: files, names of runs (all of their conversations), or beginnings of ids; by
             default everything in the library.
+        damaged: is told of a run's conversations that are not as they were written; the others
+            are described all the same. By default, one stops it all.
 
     Raises:
         UnknownIdError: nothing answers to a name.
@@ -59,7 +73,7 @@ def survey(library: Library, wanted: Iterable[str] = ()) -> Iterator[Surveyed]:
     runs = {run.name: run for run in library.runs()}
     for name in list(wanted) or runs:
         if name in runs:
-            yield from _of_run(runs[name])
+            yield from _of_run(runs[name], damaged)
         elif Path(name).is_file():
             yield _of_file(Path(name))
         else:
@@ -67,26 +81,34 @@ def survey(library: Library, wanted: Iterable[str] = ()) -> Iterator[Surveyed]:
             yield _of_state(conv, fold(found.events(conv)))
 
 
-def _of_run(run: Run) -> Iterator[Surveyed]:
+def _of_run(run: Run, damaged: Damaged) -> Iterator[Surveyed]:
     """Every conversation of a run, in the order in which they began; its log is read once."""
-    met: dict[str, list[Record]] = {}
-    for record in run.records():
-        met.setdefault(record.conv, []).append(record)
-    for conv, records in met.items():
-        yield _of_state(conv, _state(records))
+    met: dict[str, list[Line]] = {}
+    for line in run.lines():
+        met.setdefault(line.conv, []).append(line)
+    for conv, lines in met.items():
+        if (state := _state(run, conv, lines, damaged)) is not None:
+            yield _of_state(conv, state)
 
 
-def outcomes(run: Run, plan: Plan, over: Collection[str]) -> list[tuple[str, Outcome]]:
+def outcomes(
+    run: Run, plan: Plan, over: Collection[str], damaged: Damaged = _refused
+) -> list[tuple[str, Outcome]]:
     """The declared outcome of an experiment, cell by cell, then over all; the log is read once.
 
     Args:
         run: where the conversations are.
         plan: what they were planned as; it declares an outcome.
         over: the ids of those that came to an end that stands; the others count for nothing.
+        damaged: is told of those that are not as they were written, which count for nothing,
+            either. By default, one stops it all.
+
+    Raises:
+        RecordError: one is not as it was written, and nobody else is told.
     """
     assert plan.outcome is not None  # noqa: S101 - whoever asks has looked
     values: dict[str, Value] = {}
-    for conv, state in _ended(run, over):
+    for conv, state in _ended(run, over, damaged):
         one = _of_state(conv, state)
         values[conv] = value(plan.outcome, one.described, one.messages)
     cells: dict[str, list[Value]] = {cell.key: [] for cell in plan.cells}
@@ -98,28 +120,38 @@ def outcomes(run: Run, plan: Plan, over: Collection[str]) -> list[tuple[str, Out
     return [(key, outcome(plan.outcome, some)) for key, some in table.items()]
 
 
-def _ended(run: Run, over: Collection[str]) -> Iterator[tuple[str, State]]:
+def _ended(run: Run, over: Collection[str], damaged: Damaged) -> Iterator[tuple[str, State]]:
     """Those of some conversations that are whole and have ended for good, each as it was left.
 
     What goes on in another segment may be met before what it goes on from.
     """
-    open_: dict[str, list[Record]] = {}
+    open_: dict[str, list[Line]] = {}
     lengths: dict[str, int] = {}
-    for record in run.records():
-        if record.conv not in over:
+    for line in run.lines():
+        if (conv := line.conv) not in over:
             continue
-        found = open_.setdefault(record.conv, [])
-        found.append(record)
-        event = record.event
-        if isinstance(event, ConversationEnded) and event.reason is not EndReason.ERROR:
-            lengths[record.conv] = record.seq + 1
-        if lengths.get(record.conv) == len(found):
-            yield record.conv, _state(open_.pop(record.conv))
+        found = open_.setdefault(conv, [])
+        found.append(line)
+        if (record := line.record) is not None and _over(record.event):
+            lengths[conv] = record.seq + 1
+        if lengths.get(conv) == len(found):
+            state = _state(run, conv, open_.pop(conv), damaged)
+            if state is not None:
+                yield conv, state
 
 
-def _state(records: list[Record]) -> State:
-    """A conversation from its records, in whatever order they were met."""
-    return fold(record.event for record in sorted(records, key=lambda record: record.seq))
+def _over(event: Event) -> bool:
+    """Whether it is an end that stands."""
+    return isinstance(event, ConversationEnded) and event.reason is not EndReason.ERROR
+
+
+def _state(run: Run, conv: str, lines: list[Line], damaged: Damaged) -> State | None:
+    """A conversation from its lines, in whatever order; None if it is not as it was written."""
+    try:
+        return fold(record.event for record in run.gathered(conv, lines))
+    except RecordError as error:
+        damaged(conv, error)
+        return None
 
 
 def _of_file(file: Path) -> Surveyed:

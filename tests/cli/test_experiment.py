@@ -125,7 +125,15 @@ def test_what_carries_workers_is_this_machine_or_ray(
 def test_a_library_that_is_no_folder_is_refused_and_says_where_a_run_can_be(desk: Desk) -> None:
     refused = desk("--library", "s3://bucket/runs", "run", "tried.toml")
     assert (refused.code, "all machines share" in refused.err) == (2, True)
+    assert "copy the finished run to s3" in refused.err
     assert not Path("s3:").exists()
+
+
+def test_a_library_can_be_named_by_the_url_of_its_folder(desk: Desk) -> None:
+    assert desk("--library", f"file://{desk.library}", "run", "tried.toml", "-q").code == 0
+    assert "6 of 6" in desk("--library", f"local:{desk.library}", "status", "tried").out
+    refused = desk("--library", "file://shared/runs", "list")
+    assert (refused.code, "file:///its/path" in refused.err) == (2, True)
 
 
 def test_the_log_can_be_printed_as_it_is_written(desk: Desk) -> None:
@@ -140,6 +148,43 @@ def test_options_are_for_an_experiment_or_for_a_conversation(desk: Desk) -> None
     refused = desk("run", "hello", "--workers", "2")
     assert refused.code == 2
     assert "--workers" in refused.err
+
+
+def test_flipped_bytes_in_what_has_ended_are_named_and_all_else_is_told(desk: Desk) -> None:
+    text = (desk.folder / "tried.toml").read_text("utf-8") + 'outcome = "turns"\n'
+    (desk.folder / "tried.toml").write_text(text, "utf-8")
+    assert desk("run", "tried.toml", "--workers", "1").code == 0
+    log = desk.library / "tried" / "log-1.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    said = [at for at, line in enumerate(lines) if b'"turn_completed"' in line]
+    edited, broken = said[0], said[-1]
+    words = json.loads(lines[edited])["event"]["message"]["text"].encode()
+    lines[edited] = lines[edited].replace(words, b"x" * len(words))
+    lines[broken] = b"\0" + lines[broken][1:]
+    log.write_bytes(b"".join(lines))
+    convs = [json.loads(lines[at][1:].join((b"{", b"")))["conv"] for at in (edited, broken)]
+    for shown in (desk("status", "tried"), desk("run", "tried.toml")):
+        assert f"{convs[0]}: record" in shown.out
+        assert f"{convs[1]}: log-1.jsonl, line {broken + 1}: not a record" in shown.out
+        assert "done           5 of 6" in shown.out
+        assert "all cells" in shown.out
+        assert " n 4 " in shown.out
+    assert shown.code == 1
+    quiet = desk("run", "tried.toml", "--quiet")
+    assert (quiet.code, quiet.out) == (1, "tried\n")
+    assert f"{convs[1]} cannot go on: log-1.jsonl, line {broken + 1}" in quiet.err
+    endings = desk("endings", "tried", "--json")
+    assert (endings.code, len(endings.out.splitlines())) == (3, 4)
+    assert all(f"left out: {conv}" in endings.err for conv in convs)
+
+
+def test_of_many_damaged_conversations_a_few_are_named(desk: Desk) -> None:
+    assert desk("run", "tried.toml", "--workers", "1").code == 0
+    log = desk.library / "tried" / "log-1.jsonl"
+    log.write_bytes(log.read_bytes().replace(b'"kind":"turn_started"', b'"kind";"turn_started"'))
+    shown = desk("status", "tried")
+    assert shown.out.count("\ndamaged ") == 5
+    assert "and 13 more: 'duologue verify tried' names every place" in shown.out
 
 
 def test_a_single_conversation_has_a_status_too(desk: Desk) -> None:
@@ -165,7 +210,33 @@ def test_the_board_shows_how_far_how_fast_and_what_was_said_last(tmp_path: Path)
         board.see(Seen(Glance(1, first.id, 3, Fact("attempt_failed", boundary="overload")), b""))
         board.look()
         text = "\n".join(line.plain for line in board.lines())
+        board.look()
+        slower = "\n".join(line.plain for line in board.lines())
+    assert "· 1.0/s ·" in text
+    assert "· 20.0/min ·" in slower
     assert "0 of 6" in text
     assert "overload 1" in text
-    assert f"{first.spec.seat(name).model} 7" in text
+    assert f"{first.spec.seat(name).model} 7 · requests at once" in text
     assert f"{name} 2  Good ␛[31mbye" in text
+
+
+def test_a_narrow_terminal_keeps_the_numbers_and_shortens_the_bars(tmp_path: Path) -> None:
+    experiment = scripted(tmp_path)
+    run = folder(Library(tmp_path / "runs"), experiment)
+    with execution(run, plan(experiment), Wanted(workers=1)) as held:
+        board = _board(held, io.StringIO())
+        wide, narrow = ([line.plain for line in board.lines(width)] for width in (100, 45))
+    assert wide[1].count("░") == 30
+    assert narrow[1].count("░") == 11
+    assert narrow[1].endswith(" 0 of 6 · 0 running")
+
+
+def test_where_no_board_is_drawn_a_line_a_minute_says_how_far_it_is(tmp_path: Path) -> None:
+    experiment, out = scripted(tmp_path), io.StringIO()
+    run = folder(Library(tmp_path / "runs"), experiment)
+    with execution(run, plan(experiment), Wanted(workers=1)) as held:
+        times = iter((0.0, 59.0, 60.0, 61.0))
+        board = Board(held, console=Console(file=out, width=70), clock=lambda: next(times))
+        for _ in range(3):
+            board.look()
+    assert out.getvalue() == "… conversations 0 of 6 · 0 running; messages 0 of 24\n"

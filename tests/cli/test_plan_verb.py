@@ -102,10 +102,27 @@ def test_a_file_of_that_name_comes_before_a_ready_experiment(desk: Desk) -> None
 
 
 def test_what_is_not_there_is_said_with_what_there_is(desk: Desk) -> None:
-    shown = desk("plan", "rond-robin")
+    for verb in ("plan", "run"):
+        shown = desk(verb, "rond-robin")
+        assert shown.code == 2
+        assert "there is no file 'rond-robin' here" in shown.err
+        assert 'did you mean "round-robin"?' in shown.err
+        shown = desk(verb, "nothing-like-it")
+        assert "long-goodbye, persona-drift, round-robin, seat-order" in shown.err
+
+
+def test_a_single_conversation_is_not_planned_and_the_way_on_is_said(desk: Desk) -> None:
+    (desk.folder / "one.toml").write_text(FILE.replace("pairs", "# pairs"), "utf-8")
+    shown = desk("plan", "one.toml")
     assert shown.code == 2
-    assert "there is no file 'rond-robin' here and no experiment of that name; exp" in shown.err
-    assert "long-goodbye, persona-drift, round-robin, seat-order" in shown.err
+    assert "one.toml: there is no key 'pairs', so this is a single conversation" in shown.err
+
+
+def test_a_model_that_nobody_knows_is_named_with_its_line(desk: Desk) -> None:
+    (desk.folder / "slip.toml").write_text(FILE.replace("anthropic:", "antropic:"), "utf-8")
+    shown = desk("plan", "slip.toml")
+    assert shown.code == 2
+    assert "slip.toml, line 4: unknown provider 'antropic'" in shown.err
 
 
 def test_a_fault_is_told_with_the_file_and_the_line(desk: Desk, file: str) -> None:
@@ -124,7 +141,7 @@ def test_a_model_that_nobody_knows_is_refused(desk: Desk, file: str) -> None:
 
 def test_a_conversation_of_its_own_is_no_experiment(tmp_path: Path) -> None:
     (tmp_path / "one.toml").write_text('[[participants]]\nname = "A"\nmodel = "a"\n', "utf-8")
-    with pytest.raises(SpecError, match='missing key "pairs"'):
+    with pytest.raises(SpecError, match="no key 'pairs', so this is a single"):
         load("one.toml", tmp_path)
 
 

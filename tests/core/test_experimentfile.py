@@ -80,6 +80,8 @@ def test_a_null_cannot_be_written() -> None:
         ('outcome = "zzz"', "known: "),
         ('order = "bth"', 'line 3: order: expected one of "as_given", "both"'),
         ("turns = 0", "line 3: turns: expected a whole number, at least 1"),
+        ("turns = []", "line 3: turns: expected a whole number, at least 1 or an array, of length"),
+        ("[openings]", "line 3: openings: expected a table, of length 1 or more; found an empty"),
         ("turns = [4, 8, 4]", "line 3: 4 turns are given twice: take one out"),
         ('opener = "x"\nopenings = { y = "z" }', 'line 3: "opener" is for all, "openings" says'),
         ('system = "x"\nsystems = { y = "z" }', 'line 3: "system" is for all'),
@@ -198,6 +200,25 @@ def test_a_fault_names_the_line_the_key_and_the_remedy(added: str, said: str) ->
 )
 def test_a_fault_of_who_sits_together_names_its_line(text: str, said: str) -> None:
     assert said in refusal(text)
+
+
+def test_more_than_can_be_planned_is_refused_before_it_is_planned() -> None:
+    many = {f"o{place}": f"line {place}" for place in range(200)}
+    text = HEAD + tomli_w.dumps({"openings": many, "systems": many})
+    assert "4 seatings × 200 opening × 200 system are 160,000 cells, and 100,000" in refusal(text)
+    text = f"{HEAD}replicates = 300_000\n"
+    assert "line 3: 4 cells, each 300,000 times, are 1,200,000 conversations" in refusal(text)
+
+
+def test_a_model_that_nobody_knows_is_named_with_its_line() -> None:
+    def known(model: str) -> None:
+        if model != "a":
+            raise ConfigurationError(f"nobody knows {model}")
+
+    text = 'pairs = "all"\nparticipants = [\n"a",\n"b",\n{ name = "c", model = "d" }]\n'
+    with pytest.raises(SpecError) as caught:
+        read(text, "my.toml", known=known)
+    assert str(caught.value) == "my.toml, line 4: nobody knows b\nmy.toml, line 5: nobody knows d"
 
 
 def test_settings_of_models_that_take_no_seat_do_no_harm() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -267,3 +268,26 @@ async def test_what_is_not_known_ends_the_spending() -> None:
     assert await _spend(purse, "a", None)
     assert not await purse.turn("b")
     assert not await Purse(Budget(usd=1.0), Spend(unpriced=1)).turn("a")
+
+
+def test_whoever_waits_for_workers_of_a_killed_parent_is_told_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_pid: int, _signal: int) -> None:
+        raise ProcessLookupError
+
+    experiment = scripted(tmp_path)
+    run = folder(Library(tmp_path / "runs"), experiment)
+    monkeypatch.setattr(os, "kill", gone)
+    monkeypatch.setattr("duologue.scale.experiment._SOON_S", -1.0)
+    told = []
+    with ExitStack() as orphans:
+        orphans.enter_context(run.held())
+
+        def waiting() -> None:
+            told.append("waiting")
+            orphans.close()
+
+        with execution(run, plan(experiment), Wanted(workers=1), waiting) as held:
+            assert held.sorted().new
+    assert told == ["waiting"]

@@ -13,7 +13,6 @@
 
 import io
 import os
-import re
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -38,11 +37,10 @@ from duologue.cli import (
 )
 from duologue.cli import import_ as importing
 from duologue.cli import open as open_
-from duologue.errors import ConfigurationError, DuologueError, StoreError
-from duologue.store.library import Library
+from duologue.errors import DuologueError, StoreError
+from duologue.store.library import Library, place
 
 _STREAMS = 3
-_URL = re.compile(r"([a-z][a-z0-9+.-]+):/")
 
 
 def say(message: str) -> None:
@@ -71,6 +69,13 @@ def _version(*, wanted: bool) -> None:
         raise typer.Exit
 
 
+def _folder(given: str) -> Path:
+    """The library's folder, by its path or URL."""
+    if (path := place(given)).is_file():
+        raise typer.BadParameter(f"{given!r} is a file.")
+    return path
+
+
 @app.callback()
 def common(
     ctx: typer.Context,
@@ -78,9 +83,10 @@ def common(
         Path | None,
         typer.Option(
             envvar="DUOLOGUE_LIBRARY",
-            help="The folder in which runs are kept.",
+            help="The folder in which runs are kept; a path, or file:///path.",
             show_default="duologue/runs in your data folder",
-            file_okay=False,
+            parser=_folder,
+            metavar="PATH",
         ),
     ] = None,
     version: Annotated[  # noqa: ARG001 - its callback does everything
@@ -94,12 +100,6 @@ def common(
     ] = False,
 ) -> None:
     """Options of every verb."""
-    if library is not None and (found := _URL.match(str(library))):
-        raise ConfigurationError(
-            f"--library {library}: a record is appended line by line, synced and locked, and an "
-            f"object store ({found[1]}) can do none of these: give a folder on a file system that "
-            "all machines share, and copy the finished run there; it is files, and whole"
-        )
     ctx.obj = Library(library)
 
 

@@ -32,6 +32,7 @@ from duologue.core.spec import (
     check,
 )
 from duologue.core.specfile import Asked, read
+from duologue.core.toml_document import nearest
 from duologue.errors import ConfigurationError
 from duologue.providers.registry import split, unseeded
 
@@ -112,9 +113,13 @@ def _named(name: str, folder: Path) -> Asked:
         return _preset(name)
     if path.exists():
         return read(text_of(path), name)
+    from duologue.cli.plan import ready
+
+    known = [*presets(), *ready()]
+    told = f"conversations: {', '.join(presets())}; experiments: {', '.join(ready())}"
     raise ConfigurationError(
-        f"there is no file {name!r} here and no preset of that name; presets: "
-        f"{', '.join(presets())}"
+        f"there is no file {name!r} here, and nothing of that name comes with duologue; "
+        f"{nearest(name, known) or told}"
     )
 
 

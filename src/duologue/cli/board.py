@@ -1,6 +1,7 @@
 """An experiment while it is carried out: how far, how fast, for how much, and what is being said.
 
-On a terminal a board is drawn again and again; elsewhere each conversation that ends is one line.
+On a terminal a board is drawn again and again; elsewhere each conversation that ends is one line,
+and now and then a line says how far it is.
 It is told of every line of the log, and asks nobody else. It writes no record.
 """
 
@@ -22,11 +23,15 @@ from duologue.scale.experiment import Execution
 from duologue.store.standing import Fact, Glance, Seen, Spend
 
 _BAR = 30
+_SHORTEST = 5
 _LABEL = 15
+_ROOM = 3  # columns left free: a terminal writes ^C after the last line, and must not break it
 _SHOWN = 4
 _BEHIND = 30.0
 _MANY = 5
 _REFRESH_S = 0.2
+_WORD_S = 60.0
+"""Where no board is drawn, so often a line says how far it is."""
 
 Clock = Callable[[], float]
 
@@ -48,6 +53,11 @@ def spending(spend: Spend) -> str:
     if spend.unpriced:
         told += f" ({spend.unpriced:,} replies without a price)"
     return told
+
+
+def _rate(rate: float) -> str:
+    """So many a second; a minute, where a second is too short."""
+    return f"{rate:,.1f}/s" if rate >= 1 else f"{60 * rate:,.1f}/min"
 
 
 class Board:
@@ -85,9 +95,11 @@ class Board:
         self._turns = 0
         self._done = len(execution.sorted().done)
         self._drawn = 0.0
+        self._word = self._began
         terminal = self._out.is_terminal and not self._out.is_dumb_terminal
         self._live = Live(self, console=self._out, auto_refresh=False, transient=True)
         self._draws = terminal and not quiet and not json
+        self._plain = not (terminal or quiet or json)
 
     def __enter__(self) -> Self:
         if self._draws:
@@ -126,6 +138,10 @@ class Board:
         if self._draws and now - self._drawn >= _REFRESH_S:
             self._drawn = now
             self._live.refresh()
+        if self._plain and now - self._word >= _WORD_S:
+            self._word = now
+            parts = ";".join(f" {label}{told}" for label, _, told in self._progress())
+            self._out.print(one_line(f"…{parts}"), soft_wrap=True)
 
     def _hear(self, glance: Glance) -> None:
         """Keep what was said last in a few conversations, and the pace of whoever said it."""
@@ -141,7 +157,7 @@ class Board:
         planned = self._planned.get(glance.conv)
         standing = self._execution.standings.of[glance.conv]
         self._done += standing.over and planned is not None
-        if self._draws or self._quiet or self._json or planned is None:
+        if not self._plain or planned is None:
             return
         number = f"{self._done:,} of {len(self._planned):,}"
         why = glance.event.reason if not standing.failed else f"failed ({standing.cause})"
@@ -153,22 +169,26 @@ class Board:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The lines of the board, each cut to the width of the screen."""
-        for line in self.lines():
-            line.truncate(options.max_width - 1, overflow="ellipsis")
+        width = options.max_width - _ROOM
+        for line in self.lines(width):
+            line.truncate(width, overflow="ellipsis")
             line.no_wrap = True
             yield line
 
-    def lines(self) -> Iterator[Text]:
-        """The board as it is now."""
+    def lines(self, width: int = 80) -> Iterator[Text]:
+        """The board as it is now; where ``width`` columns are few, the bars are shorter."""
         yield self._heading()
-        yield from self._progress()
+        for label, part, told in self._progress():
+            free = width - _LABEL - len(told)
+            yield self._row(label, bar(part, max(_SHORTEST, min(_BAR, free))) + Text(told))
         yield self._row("spent", Text(self._spent()))
         if self._retries:
             told = ", ".join(f"{name} {count}" for name, count in self._retries.most_common())
             yield self._row("failed tries", Text(told, "yellow"))
         if self._pace:
             told = ", ".join(f"{model} {pace}" for model, pace in sorted(self._pace.items()))
-            yield self._row("at once", Text(told))
+            each = " in each worker" if self._execution.how.workers > 1 else ""
+            yield self._row("pace", Text(f"{told} · requests at once{each}"))
         yield Text()
         for conv, fact in list(self._last.items())[:_SHOWN]:
             yield self._said(conv, fact)
@@ -182,17 +202,20 @@ class Board:
         stopping = self._execution.interrupted
         told = f" · {count}, {how.most} conversations at once in each · {elapsed}"
         if stopping:
-            told += " · stopping after the turns in flight; Ctrl-C again stops at once"
+            told = f" · {elapsed} · stopping after the turns in flight; Ctrl-C again: at once"
         return name + Text(told, "yellow" if stopping else "dim")
 
-    def _progress(self) -> Iterator[Text]:
-        """How many conversations and turns are done, how fast, and how long it will take."""
+    def _progress(self) -> Iterator[tuple[str, float, str]]:
+        """How many conversations and turns are done, how fast, and how long it will take.
+
+        For each its label, which part is done, and the rest in words.
+        """
         now, standings = self._execution.sorted(), self._execution.standings.of
         total, done = len(self._planned), len(now.done)
         failed = sum(map(len, now.failed.values()))
         told = f" {done:,} of {total:,} · {len(now.begun):,} running"
         told += f" · {failed:,} failed" if failed else ""
-        yield self._row("conversations", bar(done / total if total else 1) + Text(told))
+        yield "conversations", done / total if total else 1, told
         said = {conv: standings[conv].messages if conv in standings else 0 for conv in self._caps}
         share = self._share(now.done)
         left = sum(
@@ -201,9 +224,9 @@ class Board:
         sum_ = sum(said.values())
         told = f" {sum_:,} of {'' if share == 1 else 'about '}{round(sum_ + left):,}"
         rate = self._rate()
-        told += f" · {rate:,.1f}/s" if rate else ""
+        told += f" · {_rate(rate)}" if rate else ""
         told += f" · {screen.clock_time(left / rate)} left" if rate else ""
-        yield self._row("messages", bar(sum_ / (sum_ + left) if sum_ + left else 1) + Text(told))
+        yield "messages", sum_ / (sum_ + left) if sum_ + left else 1, told
 
     def _share(self, done: tuple[str, ...]) -> float:
         """How much of its cap a conversation takes, as far as those that are done can tell."""

@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from duologue.cli.completing import complete_id, complete_model
-from duologue.errors import ConfigurationError
+from duologue.errors import ConfigurationError, RecordError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,7 +66,8 @@ def endings(
 
     if json and csv_:
         raise ConfigurationError("--json and --csv are two ways to print the same: leave one out")
-    found = list(survey(ctx.obj, wanted or ()))
+    damaged: dict[str, RecordError] = {}
+    found = list(survey(ctx.obj, wanted or (), damaged.__setitem__))
     verdicts = _judged(ctx, found, judge) if judge is not None else {}
     if json:
         _print_json(found, verdicts)
@@ -74,8 +75,10 @@ def endings(
         sys.stdout.write(_rows(one.described for one in found))
     elif found:
         _print([one.described for one in found], verdicts)
-    else:
+    elif not damaged:
         typer.echo(f"nothing in {ctx.obj.path} yet: 'duologue run' holds a first conversation")
+    if damaged:
+        raise RecordError("\n".join(f"left out: {error}" for error in damaged.values()))
 
 
 def _judged(ctx: typer.Context, found: Iterable["Surveyed"], model: str) -> "dict[str, Verdict]":

@@ -146,7 +146,7 @@ def carry_out(run: Run, planned: Plan, wanted: "Wanted", manner: Manner) -> None
 
     room = Beside(Library(run.path.parent)) if manner.read else None
     with room or nullcontext():
-        with execution(run, planned, wanted) as held:
+        with execution(run, planned, wanted, _waiting) as held:
             if room is not None:
                 room.open(run.name)
             with Board(held, quiet=manner.quiet, json=manner.json) as board:
@@ -156,6 +156,15 @@ def carry_out(run: Run, planned: Plan, wanted: "Wanted", manner: Manner) -> None
             room.stay()
     if code:
         raise typer.Exit(code)
+
+
+def _waiting() -> None:
+    """Say why nothing happens yet."""
+    typer.echo(
+        "duologue: the workers of a process that was killed are finishing their turns; this one "
+        "begins when they have gone (Ctrl-C: not now)",
+        err=True,
+    )
 
 
 async def _carried_out(held: "Execution", *watching: object) -> None:
@@ -198,23 +207,25 @@ def _told(held: "Execution", manner: Manner) -> int:
 
     now = held.sorted()
     why = held.purse.why if held.purse is not None else ""
+    damaged, shown = dict(now.damaged), dict[str, str]()
     if manner.quiet:
         typer.echo(held.run.name)
     elif not manner.json:
         report = Report.of(held.run, held.plan, held.standings, busy=False)
         report = with_outcome(report, held.run, held.plan, held.standings)
         show(report, held.run.path.parent)
+        damaged |= (shown := report.damaged)
     for wrong in held.wrong:
         typer.echo(f"duologue: {wrong}; nothing is appended to it any more", err=True)
     if why:
         typer.echo(f"duologue: the budget is reached: {why}", err=True)
-    if held.crew is not None:
-        for conv, damage in held.crew.damaged.items():
+    found = {**damaged, **(held.crew.damaged if held.crew is not None else {})}
+    for conv, damage in found.items():
+        if conv not in shown:
             typer.echo(f"duologue: {conv} cannot go on: {damage}", err=True)
     if held.interrupted:
         return INTERRUPTED
-    lost = now.failed or now.damaged or (held.crew is not None and held.crew.damaged)
-    return FAILED if lost else 0
+    return FAILED if now.failed or found else 0
 
 
 def refuse(typed: dict[str, object]) -> None:

@@ -17,6 +17,7 @@ from duologue.core.experiment import OUTCOMES, Experiment
 from duologue.core.experimentfile import read
 from duologue.core.plan import Plan
 from duologue.core.plan import plan as planned
+from duologue.core.toml_document import nearest
 from duologue.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ def source(name: str, folder: Path) -> str:
         return text_of(path)
     if name in ready():
         return (resources.files("duologue") / "experiments" / f"{name}.toml").read_text("utf-8")
+    meant = nearest(name, ready()) or f"experiments: {', '.join(ready())}"
     raise ConfigurationError(
-        f"there is no file {name!r} here and no experiment of that name; experiments: "
-        f"{', '.join(ready())}"
+        f"there is no file {name!r} here and no experiment of that name; {meant}"
     )
 
 
@@ -60,7 +61,10 @@ def load(name: str, folder: Path) -> Experiment:
     Raises:
         ConfigurationError: there is none, or it makes no sense.
     """
-    return read(source(name, folder), name if name not in ready() else f"{name}.toml")
+    from duologue.providers.registry import split
+
+    where = name if name not in ready() else f"{name}.toml"
+    return read(source(name, folder), where, known=split)
 
 
 def complete_experiment(incomplete: str) -> list[str]:

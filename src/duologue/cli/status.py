@@ -19,6 +19,7 @@ from duologue.store.standing import Spend, Standing, Standings
 
 _LABEL = 14
 _QUICK = 20_000
+_FEW = 5
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -87,10 +88,10 @@ class Report(msgspec.Struct, frozen=True):
 
 def _group(standing: Standing, *, at_work: bool) -> str:
     """How a conversation stands, in a word."""
-    if standing.over:
-        return "done"
     if standing.damage is not None:
         return "damaged"
+    if standing.over:
+        return "done"
     if standing.failed:
         return "failed"
     return "running" if at_work else "interrupted"
@@ -147,8 +148,10 @@ def with_outcome(
         return replace(report, outcome=plan.outcome)
     from duologue.surveying import outcomes
 
-    over = {conv for conv, each in standings.of.items() if each.over}
-    return replace(report, outcome=plan.outcome, cells=dict(outcomes(run, plan, over)))
+    over = {conv for conv, each in standings.of.items() if each.over and each.damage is None}
+    damaged = dict(report.damaged)
+    cells = outcomes(run, plan, over, lambda conv, why: damaged.update({conv: str(why)}))
+    return replace(report, outcome=plan.outcome, cells=dict(cells), damaged=damaged)
 
 
 def show(report: Report, library: Path) -> None:
@@ -166,8 +169,7 @@ def show(report: Report, library: Path) -> None:
             _row(label, f"{number:,}")
     if failed:
         _row("failed", f"{failed:,}{_by(report.failed)}")
-    for conv, why in report.damaged.items():
-        _row("damaged", f"{conv}: {why}")
+    _damaged(report)
     if report.new:
         _row("to begin", f"{report.new:,}")
     if report.unplanned and report.planned is not None:
@@ -181,6 +183,16 @@ def show(report: Report, library: Path) -> None:
         _row("next", f"{typed} resume {report.run}   # goes on")
     elif not report.busy and failed:
         _row("next", f"{typed} resume {report.run} --retry-failed   # tries those again")
+
+
+def _damaged(report: Report) -> None:
+    """What is not as it was written: a few of them; ``verify`` names all."""
+    told = [why if conv in why else f"{conv}: {why}" for conv, why in report.damaged.items()]
+    told += [each for each in report.problems if each not in report.damaged.values()]
+    for each in told[:_FEW]:
+        _row("damaged", each)
+    if len(told) > _FEW:
+        _row("", f"and {len(told) - _FEW:,} more: 'duologue verify {report.run}' names every place")
 
 
 def _outcome(report: Report, typed: str) -> None:

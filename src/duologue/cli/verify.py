@@ -8,7 +8,8 @@ import typer
 
 from duologue.cli.completing import complete_id
 from duologue.cli.words import one_line
-from duologue.errors import RecordError
+from duologue.core.toml_document import nearest
+from duologue.errors import RecordError, UnknownIdError
 from duologue.store.library import Library
 from duologue.store.run import SPEC_FILE, Run
 from duologue.verify import Proof
@@ -43,7 +44,13 @@ def located(library: Library, what: str) -> Run:
         run = Run(path)
         if (path / SPEC_FILE).is_file() or run.segments():  # one without the other is a fault
             return run
-    return library.find(what)[0]
+    try:
+        return library.find(what)[0]
+    except UnknownIdError as error:
+        meant = nearest(what, [run.name for run in library.runs()])
+        if meant is None:
+            raise
+        raise UnknownIdError(f"{error} ({meant})") from error
 
 
 def _tell(run: Run, proof: Proof) -> None:

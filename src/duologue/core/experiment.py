@@ -52,6 +52,9 @@ reckoned when conversations have ended (``duologue.endings.outcome``).
 """
 
 
+_SOME = msgspec.Meta(min_length=1)
+
+
 class _Declared(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
 ):
@@ -89,7 +92,7 @@ class Member(Manner, frozen=True, kw_only=True):
     """
 
     model: str
-    name: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    name: Annotated[str, _SOME] | None = None
 
 
 class Settings(Manner, frozen=True, kw_only=True):
@@ -101,7 +104,7 @@ class Settings(Manner, frozen=True, kw_only=True):
         models: which models, as the participants name them.
     """
 
-    models: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    models: Annotated[tuple[str, ...], _SOME]
 
 
 class Cross(_Declared, frozen=True, kw_only=True):
@@ -112,7 +115,7 @@ class Cross(_Declared, frozen=True, kw_only=True):
     """
 
     cross: Annotated[
-        tuple[Annotated[tuple[str, ...], msgspec.Meta(min_length=1)], ...],
+        tuple[Annotated[tuple[str, ...], _SOME], ...],
         msgspec.Meta(min_length=2),
     ]
 
@@ -129,7 +132,7 @@ class Said(_Declared, frozen=True, kw_only=True):
 
     text: str
     seat: Positive | None = None
-    author: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    author: Annotated[str, _SOME] | None = None
     origin: Literal["opening", "scenario"] = "opening"
 
 
@@ -155,7 +158,7 @@ An empty text means none.
 """
 
 
-Seats: TypeAlias = Annotated[tuple[Positive, ...], msgspec.Meta(min_length=1)]
+Seats: TypeAlias = Annotated[tuple[Positive, ...], _SOME]
 """Seats by number: 1 is whoever is named first at that table."""
 
 TurnOrder: TypeAlias = Literal["round_robin", "shuffled"] | Seats
@@ -165,7 +168,7 @@ What is drawn is drawn from the replicate's seed.
 """
 
 
-Exclusion: TypeAlias = Annotated[dict[str, str | tuple[str, ...]], msgspec.Meta(min_length=1)]
+Exclusion: TypeAlias = Annotated[dict[str, str | tuple[str, ...]], _SOME]
 """Which cells to leave out: for each factor named, the level or levels; all must fit."""
 
 
@@ -209,31 +212,31 @@ class Experiment(Manner, frozen=True, kw_only=True):
         share_reasoning: whether others are shown what a participant thought.
     """
 
-    participants: Annotated[tuple[str | Member, ...], msgspec.Meta(min_length=1)]
+    participants: Annotated[tuple[str | Member, ...], _SOME]
     pairs: Literal["all", "cross", "self"] | Cross | tuple[tuple[str, ...], ...]
     order: Literal["both", "as_given"] = "both"
     turn_order: TurnOrder | None = None
-    turn_orders: dict[str, TurnOrder] = {}
-    name: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    turn_orders: Annotated[dict[str, TurnOrder], _SOME] = {}
+    name: Annotated[str, _SOME] | None = None
     opener: Opening | None = None
-    openings: dict[str, Opening] = {}
-    systems: dict[str, BySeat] = {}
+    openings: Annotated[dict[str, Opening], _SOME] = {}
+    systems: Annotated[dict[str, BySeat], _SOME] = {}
     scenario: BySeat | None = None
-    scenarios: dict[str, BySeat] = {}
-    samplings: dict[str, Sampling | tuple[Sampling, ...]] = {}
-    turns: Positive | tuple[Positive, ...] = 50
+    scenarios: Annotated[dict[str, BySeat], _SOME] = {}
+    samplings: Annotated[dict[str, Sampling | tuple[Sampling, ...]], _SOME] = {}
+    turns: Positive | Annotated[tuple[Positive, ...], _SOME] = 50
     ending: tuple[Ending, ...] = ()
     told: str | None = None
-    endings: dict[str, EndingVariant] = {}
+    endings: Annotated[dict[str, EndingVariant], _SOME] = {}
     silence: SilencePolicy | None = None
-    silences: dict[str, SilencePolicy] = {}
+    silences: Annotated[dict[str, SilencePolicy], _SOME] = {}
     replicates: Positive = 1
     seed: int = 0
     outcome: str | None = None
     exclude: tuple[Exclusion, ...] = ()
     settings: tuple[Settings, ...] = ()
     labels: Labels = Labels.AUTO
-    stand_in: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    stand_in: Annotated[str, _SOME] | None = None
     refusal: RefusalPolicy = RefusalPolicy.KEEP
     keep_last: Positive | None = None
     share_reasoning: bool = False

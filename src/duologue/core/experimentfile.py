@@ -12,6 +12,7 @@ What tells an experiment from a single conversation is the key ``pairs``. This m
 disk: it takes text, and gives values that ``tomli_w`` can write.
 """
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from duologue.core.experiment import Experiment
 from duologue.core.faults import faults
 from duologue.core.plan import plan
 from duologue.core.specfile import nulls
-from duologue.core.toml_document import parse, spelt
+from duologue.core.toml_document import Document, Fault, parse, spelt
 from duologue.core.toml_shape import fill
 from duologue.errors import ConfigurationError, SpecError
 
@@ -35,19 +36,25 @@ def is_experiment(text: str, where: str) -> bool:
     return "pairs" in parse(text, where).data
 
 
-def read(text: str, where: str) -> Experiment:
+def read(text: str, where: str, *, known: Callable[[str], object] | None = None) -> Experiment:
     """The experiment that a file describes; a file that gives no name is its own name.
 
     Args:
         text: the file's text; a byte order mark and CRLF line ends do no harm.
         where: the file's name, for messages.
+        known: raises ``ConfigurationError`` for a model that nobody knows.
 
     Raises:
         SpecError: naming the file and, for each fault, the line, the key and what would be right.
     """
     document = parse(text, where)
+    if _single(document):
+        raise SpecError(
+            f"{where}: there is no key 'pairs', so this is a single conversation: hold it with "
+            "'duologue run', or say who meets, for instance pairs = \"all\""
+        )
     experiment = fill(document, Experiment)
-    if wrong := faults(experiment):
+    if wrong := [*faults(experiment), *(_of_models(experiment, known) if known else ())]:
         raise document.error(wrong)
     if experiment.name is None:
         experiment = replace(experiment, name=_stem(where))
@@ -56,6 +63,22 @@ def read(text: str, where: str) -> Experiment:
     except ConfigurationError as error:
         raise SpecError(f"{where}: {error}") from error
     return experiment
+
+
+def _single(document: Document) -> bool:
+    """Whether a file looks like a single conversation's: seats, and nobody who is to meet."""
+    seats = document.data.get("participants")
+    tables = isinstance(seats, list) and all(isinstance(seat, dict) for seat in seats)
+    return "pairs" not in document.data and tables
+
+
+def _of_models(experiment: Experiment, known: Callable[[str], object]) -> Iterator[Fault]:
+    """Participants whose model nobody knows."""
+    for at, member in enumerate(experiment.participants):
+        try:
+            known(member if isinstance(member, str) else member.model)
+        except ConfigurationError as error:
+            yield Fault(("participants", at), str(error))
 
 
 def _stem(where: str) -> str:

@@ -6,6 +6,7 @@ makes no spec and knows no lines.
 """
 
 from collections.abc import Iterable, Iterator
+from math import prod
 from typing import Any
 
 from duologue.core.experiment import OUTCOMES, BySeat, Cross, Experiment, Opening, Said, TurnOrder
@@ -15,8 +16,10 @@ from duologue.core.factors import (
     casts,
     crossing,
     leaves_out,
+    levels,
     members,
     same_table,
+    seatings,
     wanted,
 )
 from duologue.core.message import silence
@@ -25,6 +28,10 @@ from duologue.core.toml_document import Fault, nearest, quoted
 from duologue.core.toml_lines import Path
 
 _FEWEST = 2
+_MOST_CELLS = 100_000
+"""More combinations than these are a slip: a plan of them would take minutes, and gigabytes."""
+_MOST_CONVERSATIONS = 1_000_000
+"""Beyond these, two ids of 48 bits are likely to be the same."""
 _TWICE = (
     ("turn_order", "turn_orders"),
     ("opener", "openings"),
@@ -57,6 +64,7 @@ def faults(experiment: Experiment) -> list[Fault]:
     """Everything that is wrong; who sits together is looked at first, for all else rests on it."""
     found = [*_of_participants(experiment), *_of_pairs(experiment)]
     found += [*_of_keys(experiment), *_of_seeds(experiment)]
+    found = found or [*_of_size(experiment)]
     if not found:
         found = [*_of_texts(experiment), *_of_openings(experiment), *_of_samplings(experiment)]
         found += _of_turn_orders(experiment)
@@ -150,15 +158,7 @@ def _of_rules(experiment: Experiment) -> Iterator[Fault]:
 
 def _of_levels(experiment: Experiment) -> Iterator[Fault]:
     """Levels whose names cannot be read, and levels of one factor that are the same."""
-    for factor in (
-        "turn_orders",
-        "openings",
-        "systems",
-        "scenarios",
-        "samplings",
-        "endings",
-        "silences",
-    ):
+    for factor in _NAMED:
         table: dict[str, Any] = getattr(experiment, factor)
         for at, (name, value) in enumerate(table.items()):
             if silence(name) or not name.isprintable():
@@ -197,6 +197,20 @@ def _samplings(experiment: Experiment) -> Iterator[tuple[Path, Sampling]]:
             yield ("samplings", name), ways
         else:
             yield from ((("samplings", name, at), way) for at, way in enumerate(ways))
+
+
+def _of_size(experiment: Experiment) -> Iterator[Fault]:
+    """More cells than can be planned, and more conversations than can have ids of their own."""
+    seated = sum(1 for _ in seatings(experiment))
+    sizes = {factor: len(table) for factor, table in levels(experiment).items()}
+    cells = seated * prod(sizes.values())
+    told = " × ".join([f"{seated:,} seatings", *(f"{n:,} {name}" for name, n in sizes.items())])
+    if cells > _MOST_CELLS:
+        text = f"{told} are {cells:,} cells, and {_MOST_CELLS:,} is the most: take out levels"
+        yield Fault(("pairs",), f"{text}, or make several experiments of it")
+    elif (held := cells * experiment.replicates) > _MOST_CONVERSATIONS:
+        text = f"{cells:,} cells, each {experiment.replicates:,} times, are {held:,} conversations"
+        yield Fault(("replicates",), f"{text}, and {_MOST_CONVERSATIONS:,} is the most")
 
 
 # What must fit who sits together.

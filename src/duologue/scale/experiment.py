@@ -37,6 +37,8 @@ HOSTED_AT_ONCE = 1000
 AT_ONCE = 32
 """Conversations at once in each worker, for scripts and functions."""
 _LOOK_S = 0.1
+_SOON_S = 1.0
+"""So long whoever was there before may take to leave without a word of it."""
 
 T = TypeVar("T")
 
@@ -167,10 +169,10 @@ def by_standing(chosen: tuple[Planned, ...], standings: Standings) -> Sorted:
         standing = standings.of.get(each.id)
         if standing is None:
             new.append(each.id)
-        elif standing.over:
-            done.append(each.id)
         elif standing.damage is not None:
             damaged[each.id] = standing.damage
+        elif standing.over:
+            done.append(each.id)
         elif standing.failed:
             failed.setdefault(standing.cause, []).append(each.id)
         else:
@@ -235,16 +237,24 @@ def at_once(chosen: tuple[Planned, ...], wanted: Wanted, count: int) -> int:
 
 
 @contextmanager
-def execution(run: Run, planned: Plan, wanted: Wanted) -> Iterator[Execution]:
+def execution(
+    run: Run, planned: Plan, wanted: Wanted, waiting: Callable[[], None] = lambda: None
+) -> Iterator[Execution]:
     """Hold a run for the time of one execution.
 
     Where whoever held it has just been killed, its workers are given time to finish their turns.
+
+    Args:
+        run: which.
+        planned: what its experiment comes to.
+        wanted: what of it, and how.
+        waiting: is called once if such workers have to be waited for.
 
     Raises:
         BusyError: another process is writing to the run.
         ConfigurationError: there is no such cell, or no such model.
     """
-    with carried(wanted.on) as carrier, _held(run) as lock:
+    with carried(wanted.on) as carrier, _held(run, waiting) as lock:
         yield Execution(run, lock, planned, wanted=wanted, carrier=carrier)
 
 
@@ -268,25 +278,30 @@ def carried(on: str | None) -> AbstractContextManager[Carrier]:
 
 
 @contextmanager
-def _held(run: Run) -> Iterator[int]:
+def _held(run: Run, waiting: Callable[[], None]) -> Iterator[int]:
     """The run's lock; workers without a parent may hold it for as long as their turns last."""
     with ExitStack() as stack:
-        yield _patiently(lambda: stack.enter_context(run.held()))
+        yield _patiently(lambda: stack.enter_context(run.held()), waiting)
 
 
-def _patiently(attempt: Callable[[], T]) -> T:
+def _patiently(attempt: Callable[[], T], waiting: Callable[[], None] = lambda: None) -> T:
     """What an attempt gives; while whoever was there before is still leaving, it is made again.
 
     Raises:
         LeavingError: they do not go.
     """
-    until = time.monotonic() + PATIENCE_S
+    began = time.monotonic()
+    told = False
     while True:
         try:
             return attempt()
         except LeavingError:
-            if time.monotonic() > until:
+            waited = time.monotonic() - began
+            if waited > PATIENCE_S:
                 raise
+            if waited > _SOON_S and not told:
+                told = True
+                waiting()
             time.sleep(_LOOK_S)
 
 

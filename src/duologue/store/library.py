@@ -13,19 +13,44 @@ from pathlib import Path
 from typing import Any
 
 from duologue.core.ids import plain
-from duologue.errors import UnknownIdError
+from duologue.errors import ConfigurationError, UnknownIdError
 from duologue.store.disk import make
 from duologue.store.index import Found, Listed, listing, search
 from duologue.store.run import SPEC_FILE, Run
 
+_URL = re.compile(r"([a-z][a-z0-9+.-]+):/")
+_FOLDER = re.compile(r"(?:file|local):(?://)?(/[^/].*|/)")
 _SHOWN = 5
 _CORNER = ".new"
 
 
-def default_path() -> Path:
-    """``$DUOLOGUE_LIBRARY``, else ``duologue/runs`` in the user's data folder (XDG)."""
-    if given := os.environ.get("DUOLOGUE_LIBRARY"):
+def place(given: str) -> Path:
+    """The folder that a path names, or a URL of a mounted file system: ``file:///shared/runs``.
+
+    Raises:
+        ConfigurationError: it is a URL of something else.
+    """
+    if (url := _URL.match(given)) is None:
         return Path(given)
+    if (folder := _FOLDER.fullmatch(given)) is not None:
+        return Path(folder[1])
+    if url[1] in {"file", "local"}:
+        raise ConfigurationError(f"the library {given}: a folder's URL is {url[1]}:///its/path")
+    raise ConfigurationError(
+        f"the library {given}: a record is appended line by line, synced and locked, and an object "
+        f"store ({url[1]}) can do none of these: give a folder (or file:///…) on a file system "
+        f"that all machines share, and copy the finished run to {url[1]}; it is files, and whole"
+    )
+
+
+def default_path() -> Path:
+    """``$DUOLOGUE_LIBRARY``, else ``duologue/runs`` in the user's data folder (XDG).
+
+    Raises:
+        ConfigurationError: the variable holds a URL of something that is no file system.
+    """
+    if given := os.environ.get("DUOLOGUE_LIBRARY"):
+        return place(given)
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(data) / "duologue" / "runs"
 

@@ -13,7 +13,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
@@ -84,10 +84,14 @@ class Run:
         found = self.path.glob("log-*.jsonl")
         return sorted(found, key=lambda path: (len(path.name), path.name))
 
+    def lines(self) -> Iterator[Line]:
+        """Every line, segment after segment."""
+        for segment in self.segments():
+            yield from read(segment)
+
     def records(self) -> Iterator[Record]:
         """Every readable record, segment after segment."""
-        for segment in self.segments():
-            yield from (line.record for line in read(segment) if line.record is not None)
+        return (line.record for line in self.lines() if line.record is not None)
 
     def conversation(self, conv: str) -> list[Record]:
         """The records of one conversation, in order.
@@ -108,14 +112,34 @@ class Run:
         Raises:
             RecordError: one is missing, twice there, cannot be read, or was edited.
         """
-        head, records = Head(), list[Record]()
         lines = self._lines(conv) if places is None else self._placed(conv, places)
+        return self._unedited(conv, lines)
+
+    def gathered(self, conv: str, lines: Iterable[Line]) -> list[Record]:
+        """The records of one conversation, in order, from all of its lines, in whatever order.
+
+        Raises:
+            RecordError: one is missing, twice there, cannot be read, or was edited.
+        """
+        found: list[tuple[Line, Record]] = []
+        for line in lines:
+            if line.record is None:
+                raise RecordError(
+                    f"{conv} is damaged: {line.problem}; 'duologue verify {self.name}' names every "
+                    "such place"
+                )
+            found.append((line, line.record))
+        return self._unedited(conv, _ordered(conv, found))
+
+    def _unedited(self, conv: str, lines: Iterable[tuple[Line, Record]]) -> list[Record]:
+        """The records in these lines, if every byte is as it was written."""
+        head, records = Head(), list[Record]()
         for line, record in lines:
             records.append(record)
             if not intact(line.data, record, head):
                 raise RecordError(
-                    f"{conv}: record {record.seq} is not as it was written, so nothing is added to "
-                    f"it; 'duologue verify {self.name}' names every such place"
+                    f"{conv}: record {record.seq} is not as it was written; 'duologue verify "
+                    f"{self.name}' names every such place"
                 )
             head = Head(record.seq + 1, record.h)
         return records
