@@ -39,6 +39,11 @@ def test_talk_then_leave_then_marks_then_silence() -> None:
     assert found == ["talk"] * 3 + ending
 
 
+def test_turns_that_hold_nothing_but_thinking_are_read_as_said_and_are_no_repeats() -> None:
+    found = _said(*TALK, *(f"<think>\nAbout {what}.\n</think>\n" for what in ("tides", "amber")))
+    assert [one.repeat for one in found] == [None] * 5
+
+
 def test_an_opening_silence_ends_nothing() -> None:
     found = _said(" ", *TALK)
     assert [one.label for one in found] == [Label.SILENCE, *[Label.TALK] * 3]

@@ -15,7 +15,7 @@ import msgspec
 
 from duologue.endings.codebook import Annotation, Evidence, Label
 from duologue.endings.repeats import Echo, Said
-from duologue.endings.signs import BARE_WORDS, MARK_WORDS, Signs, signs, spoken_from
+from duologue.endings.signs import BARE_WORDS, MARK_WORDS, Signs, signs
 
 _LEAVING = frozenset({Label.CLOSING, Label.REFUSAL})
 _ENDING = frozenset({Label.CLOSING, Label.REFUSAL, Label.TOKEN, Label.SILENCE})
@@ -143,7 +143,7 @@ def look(memory: Memory, text: str) -> tuple[Signs, Echo]:
     seen = signs(text, beside=memory.left or memory.ended)
     # Without a sign of leave-taking only a near repetition matters.
     least = 0.0 if may_leave(seen) else memory.weights.near
-    return seen, memory.heard.hear(text[spoken_from(text) :] or text, least)
+    return seen, memory.heard.hear(text[seen.start :], least)
 
 
 def features(memory: Memory, seen: Signs, echo: Echo) -> list[float]:
