@@ -68,7 +68,8 @@ def _rows(one: Labelled) -> list[tuple[list[float], bool]]:
         if label in {"talk", "closing", "pre_closing", "reopening"} and may_leave(seen):
             rows.append((features(memory, seen, echo), label == "closing"))
         leaves = memory.talked > 0 and takes_leave(Label(label), seen)
-        remember(memory, _turn(memory.heard.turns, author, text, label, leaves=leaves))
+        turn = _turn(memory.heard.turns, author, text, label, leaves=leaves)
+        remember(memory, turn, seen.length)
     return rows
 
 

@@ -36,11 +36,13 @@ ONWARD = "onward"  # it only speaks against other signs, so it is looked for onl
 BESIDE = frozenset({"ending", "decline", "prolong"})
 # What begins a character of the scripts that are searched without heads, in UTF-8; and the rest.
 _OTHER_BYTES = bytes(set(range(256)) - {0xE0, *range(0xE3, 0xEA)})
+_GAP = " " * 24  # stands in the words of what is mostly symbols, and is found sooner than counted
 _RECENT = 16  # texts whose signs are kept: those of a loop are the same ones again
-_THINKING = "</think>"
+_THINKING, _THOUGHT = "<think>", "</think>"
 _NO_SHAPE = (False, False, False, 0)
 _SCRIPTS = re.compile("[\u0900-\u097f\u3400-\u9fff]")  # Devanagari; CJK: no words to gate by
 _STAGED = re.compile(r"[\[(<{⟨【（][^\[(<{⟨【（]*[\])>}⟩】）]|(?<!\*)\*[^*]+\*(?!\*)")  # noqa: RUF001
+_LETTERS = re.compile("[^\\W_]+|[\u0900-\u0e7f]+")  # vowel signs of South Asia are no letters there
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")  # noqa: RUF001
 _PERSON = frozenset(  # who speaks of somebody speaks in sentences
     [
@@ -93,7 +95,7 @@ class Signs(msgspec.Struct, frozen=True):
         words: how many it has, counted only in a short text; 0 in a long one.
         asks: it ends in a question.
         start: where what it says begins (a ``<think>`` block is not said).
-        length: visible length, in characters, of what it says.
+        length: of what it says, in characters; of what is mostly symbols, of the words in it.
         places: for every sign that was seen, its last place in the text.
         counts: for every sign, how often it was seen.
     """
@@ -197,11 +199,13 @@ def _as_words(text: str) -> str:
 
 
 def _start(text: str) -> int:
-    """Where what is said begins: after a closed block of reasoning, unless that is all there is."""
-    at = text.find(_THINKING) if "<" in text else -1  # one character is found far sooner than eight
-    if at < 0 or silence(text[at + len(_THINKING) :]) is not None:
+    """Where what is said begins: after a block of reasoning that a model left in, if it ends."""
+    if "<" not in text:  # one character is found far sooner than eight
         return 0
-    return at + len(_THINKING)
+    at = text.find(_THOUGHT)
+    if at >= 0:
+        return at + len(_THOUGHT)
+    return len(text) if text.lstrip().startswith(_THINKING) else 0
 
 
 @lru_cache(maxsize=_RECENT)
@@ -211,32 +215,45 @@ def signs(text: str, *, beside: bool = True) -> Signs:
     Without ``beside`` the signs that mean something only beside others, or once an ending has
     begun, are looked for only if another one was seen.
     """
-    if not "!" <= text[:1] <= "~" and silence(text) is not None:
-        return Signs(silent=True)
     start = _start(text)
+    if not "!" <= text[start : start + 1] <= "~" and silence(text[start:]) is not None:
+        return Signs(silent=True, start=start)
     end = len(text.rstrip())
-    short = end - start <= SHORT
-    places, counts = _found(text, start, end, beside=beside or short)
-    mark, bare, over, words = _shape(text[start:end]) if short else _NO_SHAPE
+    region, skipped = _region(text, start, end)
+    ordinary = _ordinary(region)
+    words = _as_words(ordinary)
+    length = end - start
+    if _GAP in words and words.count(" ") * 2 > len(words):
+        length = _substance(text[start:end])
+    short = length <= SHORT
+    places, counts = _found(ordinary, words, start, skipped, beside=beside or short)
+    mark, bare, over, few = _shape(text[start:end]) if short else _NO_SHAPE
     last = text[max(start, end - 40) : end]
     asks = "?" in last or "？" in last  # noqa: RUF001
-    return Signs(silent=False, mark=mark, bare=bare, over=over, words=words, asks=asks,
-                 start=start, length=end - start, places=places, counts=counts)  # fmt: skip
+    return Signs(silent=False, mark=mark, bare=bare, over=over, words=few, asks=asks,
+                 start=start, length=length, places=places, counts=counts)  # fmt: skip
+
+
+def _region(text: str, start: int, end: int) -> tuple[str, int]:
+    """The beginning and the end of what is said, and how many characters between are left out."""
+    if end - start <= HEAD + 2 * TAIL:
+        return text[start:end], 0
+    return text[start : start + HEAD] + "\n" + text[end - TAIL : end], end - start - HEAD - TAIL - 1
+
+
+def _substance(said: str) -> int:
+    """The length of what is said; of what consists mostly of symbols, only of the words in it."""
+    words = sum(map(len, _LETTERS.findall(said)))
+    return words if words * 2 < sum(map(len, said.split())) else len(said)
 
 
 def _found(
-    text: str, start: int, end: int, *, beside: bool
+    region: str, words: str, start: int, skipped: int, *, beside: bool
 ) -> tuple[dict[str, Evidence], dict[str, int]]:
     """The signs of speech in the beginning and the end of what is said."""
-    skipped = end - start - HEAD - TAIL
-    if skipped > TAIL:
-        region = text[start : start + HEAD] + "\n" + text[end - TAIL : end]
-        skipped -= 1
-    else:
-        region, skipped = text[start:end], 0
     places: dict[str, Evidence] = {}
     counts: dict[str, int] = {}
-    for first, last, sign in _matches(_ordinary(region), beside=beside):
+    for first, last, sign in _matches(region, words, beside=beside):
         shift = start + (skipped if first >= HEAD else 0)
         counts[sign] = counts.get(sign, 0) + 1
         places[sign] = Evidence(first + shift, last + shift, sign)
@@ -253,7 +270,7 @@ def _ordinary(region: str) -> str:
     return lower
 
 
-def _matches(region: str, *, beside: bool) -> list[Span]:
+def _matches(region: str, words: str, *, beside: bool) -> list[Span]:
     """Every entry of the lexicon that stands in the region, in order."""
     known = vocabulary()
     others: list[Span] = []
@@ -262,7 +279,7 @@ def _matches(region: str, *, beside: bool) -> list[Span]:
     ):
         for sign, pattern in known.headless:
             others += [(*match.span(), sign) for match in pattern.finditer(region)]
-    heads = [(last - 1, entries) for last, entries in known.heads(_as_words(region))]
+    heads = [(last - 1, entries) for last, entries in known.heads(words)]
     found = _followed(region, heads, _ALWAYS)
     if beside or found or others:
         found += _followed(region, heads, _BESIDE)
