@@ -160,3 +160,14 @@ def test_an_arc_reads_as_sentences() -> None:
         "first collapse at 4",
     ]
     assert in_words(arc(said[:1])) == ["nobody took leave"]
+
+
+def test_of_many_loops_the_first_are_told_and_how_many_more() -> None:
+    def pair(first: int) -> list[Annotation]:
+        again = Repeat(1, first - 1, 1.0, verbatim=True)
+        return [Annotation(turn, "A", Label.LOOP, repeat=again) for turn in (first, first + 1)]
+
+    said = [turn for first in range(2, 42, 2) for turn in pair(first)]
+    lines = in_words(arc([Annotation(1, "A", Label.TALK), *said]))
+    assert len(lines) == 11
+    assert lines[9] == "and 12 more loops: --json has all"

@@ -36,6 +36,7 @@ _STYLES = {
     "reopening": "bold #1a1a1a on #93cf8a",
 }
 _RULER = 10
+_SOME = 8  # lines about things of one kind
 _NUMBER = 5  # figures in front of a row of cells
 _WIDEST = 1000
 _POLICY, _RATE = 24, 13  # cells: of a policy at the least, of "100 [34, 100]"
@@ -248,16 +249,23 @@ def _state(one: "Described") -> "Text":
 
 def in_words(arc: "Arc") -> list[str]:
     """The arc as short lines that a person reads."""
-    lines = [_closings(arc)]
-    for again in arc.reopenings:
-        after = again.after.replace("_", " ")
-        lines.append(f"re-opened at {again.turn} by {again.author}, after {after}")
-    for loop in arc.loops:
-        exact = "verbatim" if loop.verbatim else "near-verbatim"
-        lines.append(f"turns {loop.first}-{loop.last} repeat, period {loop.period}, {exact}")
-    if arc.collapse is not None:
-        lines.append(f"first collapse at {arc.collapse}")
-    return lines
+    opened = [
+        f"re-opened at {again.turn} by {again.author}, after {again.after.replace('_', ' ')}"
+        for again in arc.reopenings
+    ]
+    repeated = [
+        f"turns {loop.first}-{loop.last} repeat, period {loop.period}, "
+        f"{'verbatim' if loop.verbatim else 'near-verbatim'}"
+        for loop in arc.loops
+    ]
+    collapse = [] if arc.collapse is None else [f"first collapse at {arc.collapse}"]
+    return [_closings(arc), *_some(opened, "re-openings"), *_some(repeated, "loops"), *collapse]
+
+
+def _some(lines: list[str], name: str) -> list[str]:
+    """The first of them, and how many more there are."""
+    more = len(lines) - _SOME
+    return [*lines[:_SOME], f"and {more:,} more {name}: --json has all"] if more > 1 else lines
 
 
 def _closings(arc: "Arc") -> str:
