@@ -80,7 +80,8 @@ the evidence for it, from the turn and what came before it, never from what come
    standing by, thanks, praise of the conversation, being at an end, offering to end, going on,
    declining, complaining of prolongation) in the beginning and the end of a turn, in English,
    Spanish, French, German, Chinese, and Hindi with Sanskrit salutations; and shapes (nothing
-   visible, a stage mark, an emoji, a few words). A `<think>` block is not what a turn says.
+   visible, a stage mark, an emoji, a few words). A `<think>` block is not what a turn says, and a
+   turn that holds nothing else is silent. Of a turn that is mostly symbols the words count.
 2. *Repeats* (`repeats.py`): the share of a turn that stands, clause for clause, in any earlier turn.
 3. *A state machine* (`annotate.py`) that orders them as the codebook does. Whether a turn takes
    leave is a weighted sum of its signs; the weights are below and in `weights.toml`.

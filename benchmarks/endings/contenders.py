@@ -25,7 +25,7 @@ from duologue.endings.annotate import (
     weights,
 )  # fmt: skip
 from duologue.endings.codebook import Annotation, Label
-from duologue.endings.signs import signs, spoken_from
+from duologue.endings.signs import signs
 
 Said = Sequence[tuple[str, str]]
 Annotator = Callable[[Said], list[Annotation]]
@@ -63,11 +63,13 @@ def _rows(one: Labelled) -> list[tuple[list[float], bool]]:
     """Features under the true past, for turns that might take leave."""
     memory, rows = Memory(), []
     for (author, text), label in zip(one.said, one.labels, strict=True):
-        seen, echo = signs(text), memory.heard.hear(text[spoken_from(text) :] or text)
+        seen = signs(text)
+        echo = memory.heard.hear(text[seen.start :])
         if label in {"talk", "closing", "pre_closing", "reopening"} and may_leave(seen):
             rows.append((features(memory, seen, echo), label == "closing"))
         leaves = memory.talked > 0 and takes_leave(Label(label), seen)
-        remember(memory, _turn(memory.heard.turns, author, text, label, leaves=leaves))
+        turn = _turn(memory.heard.turns, author, text, label, leaves=leaves)
+        remember(memory, turn, seen.length)
     return rows
 
 

@@ -38,7 +38,7 @@ def test_one_conversation_also_gets_its_arc_in_words(desk: Desk) -> None:
     parting(desk)
     name = desk.held(turns=7)
     out = desk("endings", name).out
-    assert "first closing at 4, mutual at 5, then 2 more turns and 1 characters" in out
+    assert "first closing at 4, mutual at 5, then 2 more turns and 1 character" in out
 
 
 def test_rates_come_with_n_and_an_interval_by_pair_and_policy(
@@ -111,6 +111,26 @@ def test_a_judge_who_leaves_turns_out_is_said_to_have_done_so(desk: Desk) -> Non
     assert "same label 0 of 0, 3 not labelled" in out
 
 
+def test_where_a_line_is_too_long_for_the_terminal_cells_stand_in_numbered_rows(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parting(desk)
+    desk.script("judge.jsonl", '"1 talk"')
+    name = desk.held(turns=7)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "24")
+    out = re.sub(
+        r"\x1b\[[0-9;]*m", "", desk("endings", name, "--judge", "scripted:judge.jsonl").out
+    )
+    lines = out.splitlines()
+    assert f"{name}  closed  (max_turns)" in lines
+    assert lines[1:3] == [
+        "    1  '··CCt_",
+        "  first closing at 4, mutual at 5, then 2 more turns and 1 character",
+    ]
+    assert "    1  ·??????" in lines
+
+
 def test_an_empty_library_says_what_to_type(desk: Desk) -> None:
     assert "'duologue run' holds a first conversation" in desk("endings").out
 
@@ -140,3 +160,14 @@ def test_an_arc_reads_as_sentences() -> None:
         "first collapse at 4",
     ]
     assert in_words(arc(said[:1])) == ["nobody took leave"]
+
+
+def test_of_many_loops_the_first_are_told_and_how_many_more() -> None:
+    def pair(first: int) -> list[Annotation]:
+        again = Repeat(1, first - 1, 1.0, verbatim=True)
+        return [Annotation(turn, "A", Label.LOOP, repeat=again) for turn in (first, first + 1)]
+
+    said = [turn for first in range(2, 42, 2) for turn in pair(first)]
+    lines = in_words(arc([Annotation(1, "A", Label.TALK), *said]))
+    assert len(lines) == 11
+    assert lines[9] == "and 12 more loops: --json has all"

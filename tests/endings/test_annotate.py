@@ -39,6 +39,46 @@ def test_talk_then_leave_then_marks_then_silence() -> None:
     assert found == ["talk"] * 3 + ending
 
 
+@pytest.mark.parametrize("end", ["\n</think>\n", ""])
+def test_a_turn_that_holds_nothing_but_thinking_is_silent_whether_or_not_it_came_to_an_end(
+    end: str,
+) -> None:
+    found = labels(*TALK, f"<think>\nGoodbye, I would say.{end}")
+    assert found == ["talk"] * 3 + ["silence"]
+
+
+def test_thinking_that_was_left_in_does_not_count_for_how_long_turns_are() -> None:
+    thinking = [f"<think>{'Hm, what now? ' * 200}</think>{text}" for text in TALK]
+    for texts in (TALK, thinking):
+        assert labels(*texts, BYE, BYE_TOO, TALK[0][:-20] + "of it?")[-1] != "closing"
+
+
+@pytest.mark.parametrize("wall", ["🙏✨" * 300, "…\n\n" * 900, "* * *\n" * 90, "▓" * 5000])
+def test_a_wall_of_symbols_is_a_token_however_long(wall: str) -> None:
+    assert labels(*TALK, wall) == ["talk"] * 3 + ["token"]
+
+
+def test_symbols_do_not_make_a_few_words_a_long_turn() -> None:
+    wall = "…\n\n" * 900
+    assert (
+        labels(*TALK, BYE, BYE_TOO, f"{wall}And then the dust, and the light on it.{wall}")[-1]
+        == "closing"
+    )
+
+
+def test_a_turn_after_a_silence_takes_no_leave_because_it_is_short() -> None:
+    assert labels(*TALK, "", "Are you still there? I asked about amber.") == [
+        *["talk"] * 3, "silence", "talk",
+    ]  # fmt: skip
+
+
+def test_praise_before_there_was_anything_to_praise_is_courtesy() -> None:
+    praise = "What a conversation! Amber, coasts, calendars: I am grateful for the chance to discuss all of it with you."
+    assert labels(praise, *TALK)[0] == "talk"
+    again = "Coasts keep what they can use, and calendars keep nothing; each new cliff is a page. Shall I name a third kind?"
+    assert labels(*TALK, again, praise)[-1] == "pre_closing"
+
+
 def test_an_opening_silence_ends_nothing() -> None:
     found = _said(" ", *TALK)
     assert [one.label for one in found] == [Label.SILENCE, *[Label.TALK] * 3]

@@ -11,6 +11,9 @@ SHOWN = [
     ("farewell", "en", "It has been good. Goodbye, and take care."),
     ("farewell", "en", "Until we meet again, keep looking up."),
     ("farewell", "en", "Have a wonderful evening!"),
+    ("farewell", "en", "It was good to talk. Until then, my friend."),
+    ("standby", "en", "Until then, I will sit here with you."),
+    ("tribute", "en", "I am glad of the chance to explore this with you."),
     ("farewell", "es", "Ha sido hermoso. Adiós, y hasta pronto."),
     ("farewell", "fr", "Au revoir, et à bientôt."),
     ("farewell", "de", "Auf Wiedersehen und alles Gute."),
@@ -49,6 +52,7 @@ NOT_SHOWN = [
     ("farewell", "I see you. I am here."),
     ("farewell", "Not goodbye, not an ending."),
     ("farewell", "We should take care of the forests."),
+    ("farewell", "Until then, we rest in the quiet."),
     ("decline", "I do think we can continue to build on this."),
     ("leaving", "I can go on to the second question."),
 ]

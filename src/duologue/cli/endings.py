@@ -3,7 +3,7 @@
 import csv
 import io
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,6 +36,8 @@ _STYLES = {
     "reopening": "bold #1a1a1a on #93cf8a",
 }
 _RULER = 10
+_SOME = 8  # lines about things of one kind
+_NUMBER = 5  # figures in front of a row of cells
 _WIDEST = 1000
 _POLICY, _RATE = 24, 13  # cells: of a policy at the least, of "100 [34, 100]"
 
@@ -151,24 +153,59 @@ def _print(conversations: "Sequence[Described]", verdicts: "dict[str, Verdict]")
     from duologue.endings.rates import groups
 
     console = Console(highlight=False, soft_wrap=True)
+    room = console.width if console.is_terminal else sys.maxsize
     width = max(len(one_line(one.id).plain) for one in conversations)
     for one in conversations:
-        name = one_line(one.id, "bold")
-        name.pad_right(width - len(name.plain) + 2)
-        console.print(Text.assemble(name, cells(one.annotations), "  ", _state(one)))
+        fits = width + one.arc.turns + len(_state(one)) + 4 <= room
+        indent = width + 2 if fits else 2
+        lines = _beside(one, indent) if fits else [*_under(one, room)]
         if len(conversations) == 1:
-            console.print(" " * (width + 2) + ruler(one.arc.turns), style="dim")
-            for line in in_words(one.arc):
-                console.print(Text.assemble(" " * (width + 2), one_line(line)))
+            lines += [Text(" " * indent + ruler(one.arc.turns), "dim")] if fits else []
+            words = [one_line(line) for line in in_words(one.arc)]
+            hang = indent if indent + max(map(len, words)) <= room else 2
+            lines += [Text(" " * hang).append_text(line) for line in words]
         if verdict := verdicts.get(one.id):
-            _print_verdict(console, one, verdict, width + 2)
+            lines += _judged_lines(one, verdict, indent, room)
+        for line in lines:
+            console.print(line)
     console.print()
-    console.print(legend())
+    console.print(legend(), soft_wrap=not console.is_terminal)
     console.print()
     console.print("% of n conversations [95 % interval, Wilson]; median first closing", style="dim")
     console.print()
     for _, same in groupby(groups(conversations), key=lambda group: group.pair):
         _print_pair(console, list(same))
+
+
+def _beside(one: "Described", indent: int) -> "list[Text]":
+    """A conversation on one line: its name, its cells, its end state."""
+    from rich.text import Text
+
+    from duologue.cli.words import one_line
+
+    name = one_line(one.id, "bold")
+    name.pad_right(indent - len(name))
+    return [Text.assemble(name, cells(one.annotations), "  ", _state(one))]
+
+
+def _under(one: "Described", room: int) -> "Iterator[Text]":
+    """A conversation that is too long for that: its cells in rows under its name."""
+    from rich.text import Text
+
+    from duologue.cli.words import one_line
+
+    yield Text.assemble(one_line(one.id, "bold"), "  ", _state(one))
+    yield from _numbered(cells(one.annotations), room)
+
+
+def _numbered(cells: "Text", room: int) -> "Iterator[Text]":
+    """Cells in rows, each behind the number of its first turn."""
+    from rich.text import Text
+
+    row = max(_RULER, (room - _NUMBER - 2) // _RULER * _RULER)
+    for first in range(0, len(cells), row):
+        number = Text(f"{first + 1:>{_NUMBER}}  ", "dim")
+        yield Text.assemble(number, cells[first : first + row])
 
 
 def cells(annotations: "Iterable[Annotation]") -> "Text":
@@ -215,16 +252,23 @@ def _state(one: "Described") -> "Text":
 
 def in_words(arc: "Arc") -> list[str]:
     """The arc as short lines that a person reads."""
-    lines = [_closings(arc)]
-    for again in arc.reopenings:
-        after = again.after.replace("_", " ")
-        lines.append(f"re-opened at {again.turn} by {again.author}, after {after}")
-    for loop in arc.loops:
-        exact = "verbatim" if loop.verbatim else "near-verbatim"
-        lines.append(f"turns {loop.first}-{loop.last} repeat, period {loop.period}, {exact}")
-    if arc.collapse is not None:
-        lines.append(f"first collapse at {arc.collapse}")
-    return lines
+    opened = [
+        f"re-opened at {again.turn} by {again.author}, after {again.after.replace('_', ' ')}"
+        for again in arc.reopenings
+    ]
+    repeated = [
+        f"turns {loop.first}-{loop.last} repeat, period {loop.period}, "
+        f"{'verbatim' if loop.verbatim else 'near-verbatim'}"
+        for loop in arc.loops
+    ]
+    collapse = [] if arc.collapse is None else [f"first collapse at {arc.collapse}"]
+    return [_closings(arc), *_some(opened, "re-openings"), *_some(repeated, "loops"), *collapse]
+
+
+def _some(lines: list[str], name: str) -> list[str]:
+    """The first of them, and how many more there are."""
+    more = len(lines) - _SOME
+    return [*lines[:_SOME], f"and {more:,} more {name}: --json has all"] if more > 1 else lines
 
 
 def _closings(arc: "Arc") -> str:
@@ -233,23 +277,38 @@ def _closings(arc: "Arc") -> str:
         return "nobody took leave"
     if arc.mutual_closing is None:
         return f"first closing at {arc.first_closing}, never mutual"
+    turns = "turn" if arc.after_closing == 1 else "turns"
+    characters = "character" if arc.length_after == 1 else "characters"
     return (
         f"first closing at {arc.first_closing}, mutual at {arc.mutual_closing}, then "
-        f"{arc.after_closing} more turns and {arc.length_after:,} characters"
+        f"{arc.after_closing} more {turns} and {arc.length_after:,} {characters}"
     )
 
 
-def _print_verdict(console: "Console", one: "Described", verdict: "Verdict", indent: int) -> None:
-    """The judge's cells under the deterministic ones, how far they agree, and its record."""
+def _judged_lines(one: "Described", verdict: "Verdict", indent: int, room: int) -> "Iterator[Text]":
+    """The judge's cells under the deterministic ones, and a note."""
+    from rich.text import Text
+
+    from duologue.endings.strip import CELLS
+
+    text = Text()
+    for label in verdict.labels:
+        text.append(CELLS[label] if label else "?", _STYLES[label] if label else "bold")
+    note = _note(one, verdict)
+    if indent + len(text) + 2 + len(note) <= room:
+        yield Text.assemble(" " * indent, text, "  ", note)
+    else:
+        yield note
+        yield from _numbered(text, room)
+
+
+def _note(one: "Described", verdict: "Verdict") -> "Text":
+    """How far a judge's labels agree with the deterministic ones, and where its record is."""
     from rich.text import Text
 
     from duologue.endings.judge import kappa
-    from duologue.endings.strip import CELLS
     from duologue.surveying import JUDGED
 
-    text = Text(" " * indent)
-    for label in verdict.labels:
-        text.append(CELLS[label] if label else "?", _STYLES[label] if label else "bold")
     pairs = [
         (annotation.label, label)
         for annotation, label in zip(one.annotations, verdict.labels, strict=True)
@@ -257,11 +316,11 @@ def _print_verdict(console: "Console", one: "Described", verdict: "Verdict", ind
     ]
     agreed = sum(ours is theirs for ours, theirs in pairs)
     beyond = kappa(pairs)
-    note = f"  {verdict.model}: same label {agreed} of {len(pairs)}"
+    note = f"{verdict.model}: same label {agreed} of {len(pairs)}"
     note += f", kappa {beyond:.2f}" if beyond is not None else ""
     if unlabelled := verdict.labels.count(None):
         note += f", {unlabelled} not labelled"
-    console.print(text.append(f"{note}; on record as {verdict.record} in {JUDGED}/", "dim"))
+    return Text(f"{note}; on record as {verdict.record} in {JUDGED}/", "dim")
 
 
 def _print_pair(console: "Console", groups: "Sequence[Group]") -> None:

@@ -15,7 +15,7 @@ import msgspec
 
 from duologue.endings.codebook import Annotation, Evidence, Label
 from duologue.endings.repeats import Echo, Said
-from duologue.endings.signs import BARE_WORDS, MARK_WORDS, Signs, signs, spoken_from
+from duologue.endings.signs import BARE_WORDS, MARK_WORDS, Signs, signs
 
 _LEAVING = frozenset({Label.CLOSING, Label.REFUSAL})
 _ENDING = frozenset({Label.CLOSING, Label.REFUSAL, Label.TOKEN, Label.SILENCE})
@@ -23,6 +23,7 @@ _WITHOUT = frozenset({Label.TALK, Label.SILENCE})  # no words speak for these
 _PARTING = frozenset({"farewell", "leaving", "wish", "standby"})
 _LEAVE_SIGNS = frozenset({*_PARTING, "thanks", "ending", "tribute"})
 _REPEATED_LEAVE = frozenset({"farewell", "leaving", "wish"})
+_EARLY = 4  # turns of talk after which there is something to sum up; before, praise is courtesy
 # What the weight of a leave-taking is made of; the weights are in weights.toml.
 FEATURES = (
     "farewell", "leaving", "wish", "standby", "thanks", "tribute", "ending",
@@ -129,7 +130,7 @@ def annotate(
         length=len(text),
         given=given,
     )
-    remember(memory, one)
+    remember(memory, one, seen.length)
     return memory, one
 
 
@@ -143,7 +144,7 @@ def look(memory: Memory, text: str) -> tuple[Signs, Echo]:
     seen = signs(text, beside=memory.left or memory.ended)
     # Without a sign of leave-taking only a near repetition matters.
     least = 0.0 if may_leave(seen) else memory.weights.near
-    return seen, memory.heard.hear(text[spoken_from(text) :] or text, least)
+    return seen, memory.heard.hear(text[seen.start :], least)
 
 
 def features(memory: Memory, seen: Signs, echo: Echo) -> list[float]:
@@ -154,7 +155,7 @@ def features(memory: Memory, seen: Signs, echo: Echo) -> list[float]:
         float(seen.asks),
         1 / (1 + seen.length / 400),
         min(seen.length / memory.length, 1.5) if memory.talked else 1.0,
-        float(memory.ended),
+        float(memory.ended and memory.left),
         echo.repeat.likeness if echo.repeat else 0.0,
     ]
 
@@ -172,9 +173,11 @@ def _label(memory: Memory, seen: Signs, echo: Echo) -> Label:
     if leave:
         return Label.CLOSING
     if memory.ended:
-        long = seen.length > memory.weights.long * memory.length
-        return Label.REOPENING if long else Label.CLOSING
-    return Label.PRE_CLOSING if _winds_down(seen) else Label.TALK
+        if seen.length > memory.weights.long * memory.length:
+            return Label.REOPENING
+        if memory.left:
+            return Label.CLOSING
+    return Label.PRE_CLOSING if _winds_down(memory, seen) else Label.TALK
 
 
 def may_leave(seen: Signs) -> bool:
@@ -220,9 +223,13 @@ def _is_refusal(memory: Memory, seen: Signs) -> bool:
     return seen.length <= memory.weights.refusing * memory.length or memory.ended
 
 
-def _winds_down(seen: Signs) -> bool:
+def _winds_down(memory: Memory, seen: Signs) -> bool:
     has = seen.counts.keys()
-    if "offer" in has or {"ending", "thanks"} <= has:
+    if "offer" in has:
+        return True
+    if memory.talked < _EARLY:
+        return False
+    if {"ending", "thanks"} <= has:
         return True
     return "tribute" in has and "onward" not in has and not seen.asks
 
@@ -237,8 +244,8 @@ def _evidence(label: Label, text: str, seen: Signs) -> tuple[Evidence, ...]:
     return tuple(seen.places.values())
 
 
-def remember(memory: Memory, one: Annotation) -> None:
-    """Let a turn, so labelled, count as the past of the next one."""
+def remember(memory: Memory, one: Annotation, length: int) -> None:
+    """Let a turn of so many characters, so labelled, count as the past of the next one."""
     memory.before = (*memory.before[-1:], one.label)
     if one.given:
         return
@@ -248,4 +255,4 @@ def remember(memory: Memory, one: Annotation) -> None:
     elif one.label is not Label.LOOP:
         memory.ended = False
         memory.talked += 1
-        memory.length += (one.length - memory.length) / memory.talked
+        memory.length += (length - memory.length) / memory.talked

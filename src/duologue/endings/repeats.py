@@ -7,7 +7,7 @@ spoke. This module does not know what a repetition means for the conversation.
 """
 
 from collections.abc import Iterable
-from functools import lru_cache
+from itertools import repeat
 
 import msgspec
 
@@ -18,7 +18,6 @@ CLAUSE = 20  # bytes without spaces; of a long text only what is longer is looke
 LONG = 500  # bytes from which on a text is long: it has clauses enough
 NEAR = 0.42  # from this likeness on a turn is a near-verbatim repetition of another
 _LATEST = 3  # of the earlier turns that hold a clause, so many are remembered
-_RECENT = 16  # texts whose clauses are kept: those of a loop are the same ones again
 
 _CUT = b".,!?;\n"
 _DROPPED = b" *_#`\"'~>-\t\r"
@@ -56,7 +55,7 @@ class Said:
 
     def __init__(self) -> None:
         self.turns = 0
-        self._exact: dict[str, int] = {}
+        self._exact: dict[str, tuple[int, tuple[bytes, ...]]] = {}
         self._where: dict[bytes, tuple[int, ...]] = {}
 
     def copy(self) -> "Said":
@@ -73,24 +72,41 @@ class Said:
         A likeness that is sure to be under ``least`` is not worked out and counts as none.
         """
         self.turns += 1
-        now: dict[bytes, tuple[int, ...]] = dict.fromkeys(clauses(text), (self.turns,))
-        known = self._where.keys() & now.keys()
-        echo = self._echo(text, now, known, least)
-        self._exact[text] = self.turns
-        for piece in known:
-            now[piece] = (self.turns, *self._where[piece])[:_LATEST]
-        self._where.update(now)
-        return echo
-
-    def _echo(self, text: str, pieces: Iterable[bytes], known: set[bytes], least: float) -> Echo:
-        exact = self._exact.get(text)
-        same = _size(known)
-        if exact is None and not same:
+        exact, pieces = self._exact.get(text) or (None, clauses(text))
+        self._exact[text] = (self.turns, pieces)
+        now = (self.turns,)
+        held = [*map(self._where.setdefault, pieces, repeat(now))]
+        known: dict[bytes, tuple[int, ...]] = {}
+        if held.count(now) < len(held):
+            known = {p: turns for p, turns in zip(pieces, held, strict=True) if turns is not now}
+        elif exact is None:
             return _NEW
-        total = _size(pieces) or 1
+        return self._echo(exact, self._again(known), _size({*pieces}) or 1, least)
+
+    def _again(self, known: dict[bytes, tuple[int, ...]]) -> dict[tuple[int, ...], int]:
+        """Earlier turns -> bytes of the clauses that stand in them; from now on in this one, too.
+
+        Clauses that are repeated together stand in the same turns, so there are few keys.
+        """
+        sizes: dict[tuple[int, ...], int] = {}
+        for piece, turns in known.items():
+            sizes[turns] = sizes.get(turns, 0) + len(piece)
+        where = self._where
+        later = {turns: (self.turns, *turns)[:_LATEST] for turns in sizes}
+        for piece, turns in known.items():
+            where[piece] = later[turns]
+        return sizes
+
+    def _echo(
+        self, exact: int | None, known: dict[tuple[int, ...], int], total: int, least: float
+    ) -> Echo:
+        same = sum(known.values())
         if exact is None and same < least * total:
             return _NEW
-        shared = self._shared(known)
+        shared: dict[int, int] = {}
+        for turns, size in known.items():
+            for turn in turns:
+                shared[turn] = shared.get(turn, 0) + size
         if exact is not None:
             shared[exact] = total
         most = max(shared.values())
@@ -101,26 +117,12 @@ class Said:
             near=sum(weight >= NEAR * total for weight in shared.values()),
         )
 
-    def _shared(self, known: set[bytes]) -> dict[int, int]:
-        """Earlier turn -> bytes of the known clauses that stand in it."""
-        where = self._where
-        held: dict[tuple[int, ...], int] = {}  # clauses that are repeated together are held alike
-        for piece in known:
-            turns = where[piece]
-            held[turns] = held.get(turns, 0) + len(piece)
-        shared: dict[int, int] = {}
-        for turns, size in held.items():
-            for turn in turns:
-                shared[turn] = shared.get(turn, 0) + size
-        return shared
-
 
 def _size(pieces: Iterable[bytes]) -> int:
     """The bytes in them."""
     return sum(map(len, pieces))
 
 
-@lru_cache(maxsize=_RECENT)
 def clauses(text: str) -> tuple[bytes, ...]:
     """The clauses of a text, folded: of a long text the long ones, else all that count."""
     raw = text.encode("utf-8", "surrogatepass")

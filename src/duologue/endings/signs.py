@@ -36,11 +36,13 @@ ONWARD = "onward"  # it only speaks against other signs, so it is looked for onl
 BESIDE = frozenset({"ending", "decline", "prolong"})
 # What begins a character of the scripts that are searched without heads, in UTF-8; and the rest.
 _OTHER_BYTES = bytes(set(range(256)) - {0xE0, *range(0xE3, 0xEA)})
+_GAP = " " * 24  # stands in the words of what is mostly symbols, and is found sooner than counted
 _RECENT = 16  # texts whose signs are kept: those of a loop are the same ones again
-_THINKING = "</think>"
+_THINKING, _THOUGHT = "<think>", "</think>"
 _NO_SHAPE = (False, False, False, 0)
 _SCRIPTS = re.compile("[\u0900-\u097f\u3400-\u9fff]")  # Devanagari; CJK: no words to gate by
 _STAGED = re.compile(r"[\[(<{⟨【（][^\[(<{⟨【（]*[\])>}⟩】）]|(?<!\*)\*[^*]+\*(?!\*)")  # noqa: RUF001
+_LETTERS = re.compile("[^\\W_]+|[\u0900-\u0e7f]+")  # vowel signs of South Asia are no letters there
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")  # noqa: RUF001
 _PERSON = frozenset(  # who speaks of somebody speaks in sentences
     [
@@ -92,7 +94,8 @@ class Signs(msgspec.Struct, frozen=True):
         over: it is a mark that says that it is over, such as ``[End]``.
         words: how many it has, counted only in a short text; 0 in a long one.
         asks: it ends in a question.
-        length: visible length, in characters, of what it says (a ``<think>`` block is not said).
+        start: where what it says begins (a ``<think>`` block is not said).
+        length: of what it says, in characters; of what is mostly symbols, of the words in it.
         places: for every sign that was seen, its last place in the text.
         counts: for every sign, how often it was seen.
     """
@@ -103,15 +106,16 @@ class Signs(msgspec.Struct, frozen=True):
     over: bool = False
     words: int = 0
     asks: bool = False
+    start: int = 0
     length: int = 0
     places: dict[str, Evidence] = {}
     counts: dict[str, int] = {}
 
 
-# What a head of the lexicon stands for: its length, when it is looked for, its sign, and what has
-# to follow it.
-_Entry = tuple[int, int, str, Callable[[str, int], re.Match[str] | None]]
-_Hit = tuple[int, _Entry]  # where the head ends
+# What a head of the lexicon stands for: its length, its sign, and what has to follow it; and the
+# entries of a head by when they are looked for: always, beside others, once others were found.
+_Entry = tuple[int, str, Callable[[str, int], re.Match[str] | None]]
+_Entries = tuple[list[_Entry], list[_Entry], list[_Entry]]
 _ALWAYS, _BESIDE, _ONWARD = range(3)
 Span = tuple[int, int, str]  # start, end, sign
 
@@ -128,7 +132,7 @@ class _Vocabulary(msgspec.Struct, frozen=True):
         over: those that say that it is over.
     """
 
-    heads: Callable[[str], Iterable[tuple[int, list[_Entry]]]]
+    heads: Callable[[str], Iterable[tuple[int, _Entries]]]
     words: frozenset[str]
     headless: tuple[tuple[str, re.Pattern[str]], ...]
     marks: frozenset[str]
@@ -140,36 +144,36 @@ def vocabulary() -> _Vocabulary:
     """The lexicon of this version, read once."""
     text = resources.files("duologue.endings").joinpath("lexicon.toml").read_text("utf-8")
     data = tomllib.loads(text)
-    heads: dict[str, list[_Entry]] = {}
+    heads: dict[str, _Entries] = {}
+    words: set[str] = set()
     headless: list[tuple[str, re.Pattern[str]]] = []
     for sign, keys, follows in _lines(data):
         pattern = re.compile(follows)
         stage = _ONWARD if sign == ONWARD else _BESIDE if sign in BESIDE else _ALWAYS
         for head in keys.split("|"):
             if head:
-                heads.setdefault(head, []).append((len(head), stage, sign, pattern.match))
+                entries = heads.setdefault(_as_words(head), ([], [], []))
+                entries[stage].append((len(head), sign, pattern.match))
+                words.add(head)
             else:
                 headless.append((sign, pattern))
     marks = data["mark"]
     return _Vocabulary(
         heads=_finder(heads),
-        words=frozenset(heads),
+        words=frozenset(words),
         headless=tuple(headless),
         marks=frozenset(word for language in marks.values() for word in language),
         over=frozenset(marks["over"]),
     )
 
 
-def _finder(heads: dict[str, list[_Entry]]) -> Callable[[str], Iterable[tuple[int, list[_Entry]]]]:
+def _finder(heads: dict[str, _Entries]) -> Callable[[str], Iterable[tuple[int, _Entries]]]:
     """All heads at once (Aho and Corasick 1975), each between two ends of words."""
-    by_words: dict[str, list[_Entry]] = {}
-    for head, entries in heads.items():
-        by_words.setdefault(_as_words(head), []).extend(entries)
     automaton = Automaton()
-    for words, entries in by_words.items():
+    for words, entries in heads.items():
         automaton.add_word(words, entries)
     automaton.make_automaton()
-    find: Callable[[str], Iterable[tuple[int, list[_Entry]]]] = automaton.iter
+    find: Callable[[str], Iterable[tuple[int, _Entries]]] = automaton.iter
     return find
 
 
@@ -194,10 +198,14 @@ def _as_words(text: str) -> str:
     return f" {text.encode('latin-1', 'replace').translate(_TO_WORDS).decode('latin-1')} "
 
 
-def spoken_from(text: str) -> int:
-    """Where what is said begins: after a closed block of reasoning that a model left in."""
-    at = text.find(_THINKING) if "<" in text else -1  # one character is found far sooner than eight
-    return 0 if at < 0 else at + len(_THINKING)
+def _start(text: str) -> int:
+    """Where what is said begins: after a block of reasoning that a model left in, if it ends."""
+    if "<" not in text:  # one character is found far sooner than eight
+        return 0
+    at = text.find(_THOUGHT)
+    if at >= 0:
+        return at + len(_THOUGHT)
+    return len(text) if text.lstrip().startswith(_THINKING) else 0
 
 
 @lru_cache(maxsize=_RECENT)
@@ -207,34 +215,45 @@ def signs(text: str, *, beside: bool = True) -> Signs:
     Without ``beside`` the signs that mean something only beside others, or once an ending has
     begun, are looked for only if another one was seen.
     """
-    if not "!" <= text[:1] <= "~" and silence(text) is not None:
-        return Signs(silent=True)
-    start = spoken_from(text)
-    if start and silence(text[start:]) is not None:
-        start = 0
+    start = _start(text)
+    if not "!" <= text[start : start + 1] <= "~" and silence(text[start:]) is not None:
+        return Signs(silent=True, start=start)
     end = len(text.rstrip())
-    short = end - start <= SHORT
-    places, counts = _found(text, start, end, beside=beside or short)
-    mark, bare, over, words = _shape(text[start:end]) if short else _NO_SHAPE
+    region, skipped = _region(text, start, end)
+    ordinary = _ordinary(region)
+    words = _as_words(ordinary)
+    length = end - start
+    if _GAP in words and words.count(" ") * 2 > len(words):
+        length = _substance(text[start:end])
+    short = length <= SHORT
+    places, counts = _found(ordinary, words, start, skipped, beside=beside or short)
+    mark, bare, over, few = _shape(text[start:end]) if short else _NO_SHAPE
     last = text[max(start, end - 40) : end]
     asks = "?" in last or "？" in last  # noqa: RUF001
-    return Signs(silent=False, mark=mark, bare=bare, over=over, words=words, asks=asks,
-                 length=end - start, places=places, counts=counts)  # fmt: skip
+    return Signs(silent=False, mark=mark, bare=bare, over=over, words=few, asks=asks,
+                 start=start, length=length, places=places, counts=counts)  # fmt: skip
+
+
+def _region(text: str, start: int, end: int) -> tuple[str, int]:
+    """The beginning and the end of what is said, and how many characters between are left out."""
+    if end - start <= HEAD + 2 * TAIL:
+        return text[start:end], 0
+    return text[start : start + HEAD] + "\n" + text[end - TAIL : end], end - start - HEAD - TAIL - 1
+
+
+def _substance(said: str) -> int:
+    """The length of what is said; of what consists mostly of symbols, only of the words in it."""
+    words = sum(map(len, _LETTERS.findall(said)))
+    return words if words * 2 < sum(map(len, said.split())) else len(said)
 
 
 def _found(
-    text: str, start: int, end: int, *, beside: bool
+    region: str, words: str, start: int, skipped: int, *, beside: bool
 ) -> tuple[dict[str, Evidence], dict[str, int]]:
     """The signs of speech in the beginning and the end of what is said."""
-    skipped = end - start - HEAD - TAIL
-    if skipped > TAIL:
-        region = text[start : start + HEAD] + "\n" + text[end - TAIL : end]
-        skipped -= 1
-    else:
-        region, skipped = text[start:end], 0
     places: dict[str, Evidence] = {}
     counts: dict[str, int] = {}
-    for first, last, sign in _matches(_ordinary(region), beside=beside):
+    for first, last, sign in _matches(region, words, beside=beside):
         shift = start + (skipped if first >= HEAD else 0)
         counts[sign] = counts.get(sign, 0) + 1
         places[sign] = Evidence(first + shift, last + shift, sign)
@@ -251,7 +270,7 @@ def _ordinary(region: str) -> str:
     return lower
 
 
-def _matches(region: str, *, beside: bool) -> list[Span]:
+def _matches(region: str, words: str, *, beside: bool) -> list[Span]:
     """Every entry of the lexicon that stands in the region, in order."""
     known = vocabulary()
     others: list[Span] = []
@@ -260,27 +279,21 @@ def _matches(region: str, *, beside: bool) -> list[Span]:
     ):
         for sign, pattern in known.headless:
             others += [(*match.span(), sign) for match in pattern.finditer(region)]
-    found: list[Span] = []
-    later: tuple[list[_Hit], list[_Hit]] = ([], [])
-    for last, entries in known.heads(_as_words(region)):
-        for entry in entries:
-            size, stage, sign, follows = entry
-            if stage:
-                later[stage - 1].append((last - 1, entry))
-            elif match := follows(region, last - 1):
-                found.append((last - 1 - size, match.end(), sign))
+    heads = [(last - 1, entries) for last, entries in known.heads(words)]
+    found = _followed(region, heads, _ALWAYS)
     if beside or found or others:
-        found += _followed(region, later[_BESIDE - 1])
+        found += _followed(region, heads, _BESIDE)
     if found:
-        found += _followed(region, later[_ONWARD - 1])
+        found += _followed(region, heads, _ONWARD)
     return sorted(found + others)
 
 
-def _followed(region: str, hits: list[_Hit]) -> list[Span]:
-    """The hits that are followed as they have to be."""
+def _followed(region: str, heads: Iterable[tuple[int, _Entries]], stage: int) -> list[Span]:
+    """What these heads stand for, where it is followed as it has to be."""
     return [
         (after - size, match.end(), sign)
-        for after, (size, _, sign, follows) in hits
+        for after, entries in heads
+        for size, sign, follows in entries[stage]
         if (match := follows(region, after))
     ]
 

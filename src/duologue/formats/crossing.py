@@ -95,7 +95,8 @@ def _recognise(data: bytes) -> str:
         return jsonl.FORMAT
     raise FormatError(
         f"this looks like none of the known formats ({', '.join(FORMATS)}): a founding "
-        "transcript begins with '# A ↔ B', a JSONL file with '{'; say which with --from",
+        "transcript begins with '# A ↔ B', a JSONL file with '{'; import it with --from to say "
+        "which",
         line=1,
     )
 
