@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from itertools import groupby
 from math import inf
 from pathlib import Path
 
@@ -95,56 +94,72 @@ class Live:
         """Write to ``path``, as often as ``ration`` allows it to all that share it."""
         self._path = path
         self._ration = ration
-        self._begun: _Begun | None = None
-        self._heard: list[Delta] = []
+        self._clock = ration.clock
+        self._started: Record | None = None
+        self._lines = b""
+        self._words: list[str] = []
+        self._thinks = False
         self._due = 0.0
         self._there = False
 
     def hear(self, item: Record | Delta) -> None:
         """Take a delta, or a record: each one begins or ends what is typed."""
         if isinstance(item, Delta):
-            self._heard.append(item)
-            now = self._ration.clock()
+            if item.reasoning is not self._thinks:
+                self._fold()
+                self._thinks = item.reasoning
+            self._words.append(item.text)
+            now = self._clock()
             if now >= self._due and self._ration.allows(now):
                 self._offer(now)
             return
         self.close()
         if isinstance(item.event, TurnStarted):
-            self._begun = _Begun(item.seq, item.event.turn, item.event.participant)
-            self._due = self._ration.clock() + EVERY_S
+            self._started = item
+            self._due = self._clock() + EVERY_S
+
+    def _fold(self) -> None:
+        """The words that were heard become a line."""
+        if self._words:
+            # Escaped: a delta may end on half a character, whose rest comes next.
+            line = json.dumps(["".join(self._words), self._thinks])
+            self._lines += line.encode() + b"\n"
+            self._words.clear()
 
     def _offer(self, now: float) -> None:
         """What was heard since the last offer, in one write."""
-        flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if self._there else os.O_TRUNC)
-        start = b"" if self._there else msgspec.json.encode(self._begun) + b"\n"
+        self._fold()
+        data = self._lines if self._there else _first(self._started) + self._lines
+        self._lines = b""
         self._due = now + EVERY_S
+        flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if self._there else os.O_TRUNC)
         try:
             file = os.open(self._path, flags, 0o644)
             self._there = True
             try:
-                os.write(file, start + _lines(self._heard))
+                os.write(file, data)
             finally:
                 os.close(file)
         except OSError:
             self._due = inf  # not asked again in this turn: what follows would have no beginning
-        self._heard.clear()
         self._ration.took(now)
 
     def close(self) -> None:
         """Take the file away: what was said is in the log."""
-        self._heard.clear()
+        self._words.clear()
+        self._lines = b""
         if self._there:
             self._there = False
             with suppress(OSError):
                 self._path.unlink()
 
 
-def _lines(heard: Iterable[Delta]) -> bytes:
-    """Deltas as lines; those that follow each other are one."""
-    kinds = groupby(heard, lambda each: each.reasoning)
-    joined = (["".join(each.text for each in some), kind] for kind, some in kinds)
-    # Escaped: a delta may end on half a character, whose rest comes next.
-    return b"".join(json.dumps(line).encode() + b"\n" for line in joined)
+def _first(started: Record | None) -> bytes:
+    """The line that says which turn is in hand; nothing for words that belong to none."""
+    if started is None or not isinstance(started.event, TurnStarted):
+        return b""
+    begun = _Begun(started.seq, started.event.turn, started.event.participant)
+    return msgspec.json.encode(begun) + b"\n"
 
 
 def typed(path: Path) -> Typed | None:

@@ -11,6 +11,8 @@ function typing(target) {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  // Out of a field with its words left in it, so that keys are keys again.
+  if (event.key === "Escape" && typing(event.target)) { event.preventDefault(); event.target.blur(); }
   if (typing(event.target) || document.querySelector("dialog[open]")) return;
   const act = keys.get(event.key);
   if (act) { event.preventDefault(); act(event); }

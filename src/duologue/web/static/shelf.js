@@ -64,6 +64,31 @@ addEventListener("pageshow", () => {
   for (const field of document.querySelectorAll(".find [disabled]")) field.disabled = false;
 });
 
+// Who pauses in typing sees what is found; Enter asks for it as a page of its own.
+const find = document.querySelector(".find");
+let asked = null;
+async function seek() {
+  asked?.abort();
+  asked = new AbortController();
+  const query = new URLSearchParams([...new FormData(find)].filter(([, value]) => value));
+  const address = `/?${query}`;
+  try {
+    const answer = await fetch(address, { headers: { Accept: "text/html" }, signal: asked.signal });
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    document.getElementById("found").replaceWith(page.getElementById("found"));
+    history.replaceState(null, "", address);
+    here = null;
+    chosen = null;
+  } catch { /* other words were typed meanwhile, or the room is closed: Enter asks again */ }
+}
+let soon = 0;
+find?.querySelector("[type=search]").addEventListener("input", () => {
+  clearTimeout(soon);
+  soon = setTimeout(seek, 200);
+});
+find?.addEventListener("submit", () => { clearTimeout(soon); asked?.abort(); });
+
 // A run that is being held: the same page again, every other second, while somebody looks.
 async function again() {
   const run = document.getElementById("run");
