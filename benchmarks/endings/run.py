@@ -169,9 +169,11 @@ def speed(convs: Sequence[data.Labelled]) -> tuple[float, float, float]:
     turns = sum(len(one.said) for one in convs)
     rounds = []
     for _ in range(_ROUNDS):
+        # Texts of their own: nothing of the last round, not even a hash, is to be found again.
+        said = [[(author, text[:1] + text[1:]) for author, text in one.said] for one in convs]
         start = time.process_time()
-        for one in convs:
-            annotations(one.said)
+        for one in said:
+            annotations(one)
         rounds.append(turns / (time.process_time() - start))
     rounds.sort()
     return rounds[_ROUNDS // 2], rounds[-1], sum(

@@ -93,7 +93,9 @@ def test_a_judge_stands_beside_the_labels_and_is_on_the_record(desk: Desk) -> No
     parting(desk)
     name = desk.held(turns=3)
     desk.script("judge.jsonl", json.dumps("1 talk\n2 talk\n3 closing"))
-    out = desk("endings", name, "--judge", "scripted:judge.jsonl").out
+    judged = desk("endings", name, "--judge", "scripted:judge.jsonl")
+    assert judged.err == f"scripted:judge.jsonl reads {name}\n"
+    out = judged.out
     assert re.search(r"··C  scripted:judge.jsonl: same label 1 of 2, kappa 0.\d\d", out)
     again = desk("endings", name, "--judge", "scripted:judge.jsonl", "--json").out
     verdict = json.loads(again)["judge"]

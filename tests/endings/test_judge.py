@@ -22,6 +22,8 @@ def test_the_judge_sees_the_whole_transcript_and_no_names() -> None:
     ]
     assert spec.participants[0].model == "some:model"
     assert spec.participants[0].system == INSTRUCTIONS
+    sampling = spec.participants[0].sampling
+    assert (sampling.temperature, sampling.max_tokens) == (0.0, 3000 + 3 * 16)
 
 
 def test_the_instructions_name_every_label() -> None:

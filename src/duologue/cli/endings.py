@@ -87,10 +87,15 @@ def _judged(ctx: typer.Context, found: Iterable["Surveyed"], model: str) -> "dic
     """What the judge says of each conversation, by id."""
     import asyncio
 
+    from duologue.cli.words import one_line
     from duologue.surveying import judge as ask
 
     async def each() -> "dict[str, Verdict]":
-        return {one.described.id: await ask(ctx.obj, one.messages, model) for one in found}
+        verdicts = {}
+        for one in found:
+            typer.echo(f"{model} reads {one_line(one.described.id)}", err=True)
+            verdicts[one.described.id] = await ask(ctx.obj, one.messages, model)
+        return verdicts
 
     return asyncio.run(each())
 

@@ -24,11 +24,14 @@ def arc(annotations: Sequence[Annotation]) -> Arc:
     Lines that were given count as turns but take no leave: nobody's model said them.
     """
     spoken = [one for one in annotations if not one.given]
-    mutual = _mutual(spoken)
+    parting = Parting()
+    for one in spoken:
+        parting.hear(one)
+    mutual = parting.mutual
     after = None if mutual is None else [one for one in spoken if one.turn > mutual]
     return Arc(
         turns=len(annotations),
-        first_closing=next((one.turn for one in spoken if one.leaves), None),
+        first_closing=parting.first,
         mutual_closing=mutual,
         after_closing=None if after is None else len(after),
         length_after=None if after is None else sum(one.length for one in after),
@@ -40,20 +43,31 @@ def arc(annotations: Sequence[Annotation]) -> Arc:
     )
 
 
-def _mutual(spoken: Iterable[Annotation]) -> int | None:
-    """The first turn by which two sides have taken leave, with nobody going on in between.
+class Parting:
+    """Who has taken leave so far. An accumulator: ``hear`` adds to it.
 
-    A bare token in answer to a farewell accepts it.
+    Attributes:
+        first: the first turn that takes leave, or None.
+        mutual: the first by which two sides have, with nobody going on in between, or None.
     """
-    gone: set[str] = set()
-    for one in spoken:
+
+    __slots__ = ("_gone", "first", "mutual")
+
+    def __init__(self) -> None:
+        self.first: int | None = None
+        self.mutual: int | None = None
+        self._gone: set[str] = set()
+
+    def hear(self, one: Annotation) -> None:
+        """The next turn, said by a participant. A bare token in answer to a farewell accepts it."""
+        if self.first is None and one.leaves:
+            self.first = one.turn
         if one.label in _GOING_ON:
-            gone.clear()
-        elif one.leaves or (one.label is Label.TOKEN and gone):
-            gone.add(one.author)
-            if len(gone) == _PAIR:
-                return one.turn
-    return None
+            self._gone.clear()
+        elif one.leaves or (one.label is Label.TOKEN and self._gone):
+            self._gone.add(one.author)
+            if self.mutual is None and len(self._gone) == _PAIR:
+                self.mutual = one.turn
 
 
 def _reopenings(annotations: Sequence[Annotation]) -> Iterator[Reopening]:

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from duologue.core.message import Message
-from duologue.endings.codebook import Annotation, EndState
+from duologue.endings.codebook import EndState, Label
 
 if TYPE_CHECKING:
     from duologue.endings.annotate import Memory
+    from duologue.endings.arc import Parting
 
 SIGNS = frozenset(
     {"first_closing", "mutual_closing"}
@@ -34,7 +35,8 @@ class Lookout:
         """Begin anew."""
         self._said: list[Message] = []
         self._memory: Memory | None = None
-        self._found: list[Annotation] = []
+        self._parting: Parting | None = None
+        self._labels: list[Label] = []
         self._signs: list[frozenset[str]] = []
 
     @property
@@ -54,16 +56,17 @@ class Lookout:
         """Take in one more message."""
         # Its words are compiled when it is imported, and most conversations declare no detector.
         from duologue.endings.annotate import Memory, annotate  # noqa: PLC0415
-        from duologue.endings.arc import arc  # noqa: PLC0415
+        from duologue.endings.arc import TAIL, Parting, end_state  # noqa: PLC0415
+        from duologue.endings.described import GIVEN  # noqa: PLC0415
 
-        memory = Memory() if self._memory is None else self._memory
-        from duologue.endings.described import GIVEN  # noqa: PLC0415 - it imports annotate, too
-
+        memory, parting = self._memory or Memory(), self._parting or Parting()
         given = message.origin in GIVEN
         self._memory, one = annotate(memory, message.author, message.text, given=given)
+        self._parting = parting
         self._said.append(message)
-        self._found.append(one)
-        so_far = arc(self._found)
-        closings = {"first_closing": so_far.first_closing, "mutual_closing": so_far.mutual_closing}
+        if not given:
+            parting.hear(one)
+            self._labels = [*self._labels, one.label][-TAIL:]
+        closings = {"first_closing": parting.first, "mutual_closing": parting.mutual}
         held = {name for name, turn in closings.items() if turn is not None}
-        self._signs.append(frozenset(held | {so_far.end_state.value}))
+        self._signs.append(frozenset(held | {end_state(self._labels).value}))

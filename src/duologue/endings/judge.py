@@ -40,6 +40,8 @@ talk: everything else.
 
 Answer with one line a turn and nothing else: its number, a blank, its label."""
 
+_THOUGHT = 3000  # tokens that a judge may spend before it answers ...
+_LINE = 16  # and on each turn
 _ANSWER = re.compile(r"^\W*(\d+)\W+([a-z_]+)\W*$", re.MULTILINE)
 
 
@@ -73,11 +75,16 @@ def commission(messages: Iterable[Message], model: str) -> ConversationSpec:
         lines.append(json.dumps(one, ensure_ascii=False))
     return ConversationSpec(
         participants=(
-            Participant(JUDGE, model, system=INSTRUCTIONS, sampling=Sampling(temperature=0.0)),
+            Participant(JUDGE, model, system=INSTRUCTIONS, sampling=_sampling(len(lines))),
         ),
         opening=(Line("transcript", "\n".join(lines), "scenario"),),
         ending=(TurnCap(2),),
     )
+
+
+def _sampling(turns: int) -> Sampling:
+    """As sure as it can be, and not without end: small models repeat themselves when they are."""
+    return Sampling(temperature=0.0, max_tokens=_THOUGHT + _LINE * turns)
 
 
 def heard(reply: str, turns: int) -> tuple[Label | None, ...]:
