@@ -3,17 +3,22 @@
 import asyncio
 import os
 import socket
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from duologue.core.experiment import Member
+from duologue.core.factors import members
 from duologue.core.plan import plan
-from duologue.core.spec import Budget
+from duologue.core.provider import Provider
+from duologue.core.spec import Budget, ConversationSpec, Participant
 from duologue.errors import ConfigurationError, StoreError
+from duologue.providers.cast import Cast, seats_alike
 from duologue.providers.pacing import Paces
+from duologue.providers.scripted import Scripted
 from duologue.scale.crew import Crew, How, Worker, _error
 from duologue.scale.experiment import Wanted, execution, folder, stored, stored_plan, workers
 from duologue.scale.messages import Answer, Ask, Enough, ToWorker, Wait, heard_by_parent, tell
@@ -291,3 +296,31 @@ def test_whoever_waits_for_workers_of_a_killed_parent_is_told_so_once(
         with execution(run, plan(experiment), Wanted(workers=1), waiting) as held:
             assert held.sorted().new
     assert told == ["waiting"]
+
+
+def test_an_engine_has_room_for_the_table_where_its_model_sits_most_often(tmp_path: Path) -> None:
+    experiment = replace(scripted(tmp_path), pairs="all")
+    one, two = (member.model for member in members(experiment))
+    planned = plan(experiment).conversations
+    assert seats_alike(each.spec for each in planned) == {one: 2, two: 2}
+    cross = (each.spec for each in planned if len({s.model for s in each.spec.participants}) > 1)
+    assert seats_alike(cross) == {one: 1, two: 1}
+
+
+async def test_what_is_kept_room_for_does_not_depend_on_the_first_table(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened = []
+
+    @asynccontextmanager
+    async def seated(spec: ConversationSpec) -> AsyncIterator[dict[str, Provider]]:
+        opened.append(len(spec.participants))
+        yield {seat.name: Scripted(["so"]) for seat in spec.participants}
+
+    monkeypatch.setattr("duologue.providers.cast.seated", seated)
+    pair = ConversationSpec(tuple(Participant(name=name, model=f"m:{name}") for name in "ab"))
+    async with Cast(4) as cast:
+        await cast.of(pair)
+    async with Cast(4, {"m:a": 2}) as cast:
+        await cast.of(pair)
+    assert opened == [4, 4, 8, 4]

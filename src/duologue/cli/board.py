@@ -30,6 +30,8 @@ _SHOWN = 4
 _BEHIND = 30.0
 _MANY = 5
 _REFRESH_S = 0.2
+_SHARE = 10
+"""The board may take a tenth of the time: all conversations are counted for it, however many."""
 _WORD_S = 60.0
 """Where no board is drawn, so often a line says how far it is."""
 
@@ -95,6 +97,7 @@ class Board:
         self._turns = 0
         self._done = len(execution.sorted().done)
         self._drawn = 0.0
+        self._cost = 0.0
         self._word = self._began
         terminal = self._out.is_terminal and not self._out.is_dumb_terminal
         self._live = Live(self, console=self._out, auto_refresh=False, transient=True)
@@ -135,9 +138,10 @@ class Board:
         self._times.append((now, self._turns))
         while self._times[1:] and now - self._times[0][0] > _BEHIND:
             self._times.pop(0)
-        if self._draws and now - self._drawn >= _REFRESH_S:
+        if self._draws and now - self._drawn >= max(_REFRESH_S, _SHARE * self._cost):
             self._drawn = now
             self._live.refresh()
+            self._cost = self._clock() - now
         if self._plain and now - self._word >= _WORD_S:
             self._word = now
             parts = ";".join(f" {label}{told}" for label, _, told in self._progress())

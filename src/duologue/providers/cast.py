@@ -5,7 +5,8 @@ they sit in; so a local model is loaded once. This module knows no conversation.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -21,13 +22,16 @@ from duologue.providers.registry import seated
 class Cast:
     """The providers of one event loop; close it at the end."""
 
-    def __init__(self, at_once: int = 1) -> None:
+    def __init__(self, at_once: int = 1, alike: Mapping[str, int] | None = None) -> None:
         """Open nobody yet.
 
         Args:
             at_once: conversations at once; a local engine keeps a prefix for each of their seats.
+            alike: how many seats of a model there are at a table at the most, by model. Without it
+                the table for which a model is opened says that for all.
         """
         self._at_once = at_once
+        self._alike = alike or {}
         self._opened: dict[bytes, Provider] = {}
         self._stack = AsyncExitStack()
         self._lock = asyncio.Lock()
@@ -53,7 +57,8 @@ class Cast:
         async with self._lock:
             for seat in spec.participants:
                 if (way := ways[seat.name]) not in self._opened:
-                    count = list(ways.values()).count(way) * self._at_once
+                    here = list(ways.values()).count(way)
+                    count = max(here, self._alike.get(seat.model, 0)) * self._at_once
                     self._opened[way] = await self._open(spec, seat, count)
         return {name: self._opened[way] for name, way in ways.items()}
 
@@ -61,6 +66,15 @@ class Cast:
         """A provider for so many seats like this one."""
         alike = replace(spec, participants=(seat,) * count)
         return (await self._stack.enter_async_context(seated(alike)))[seat.name]
+
+
+def seats_alike(specs: Iterable[ConversationSpec]) -> dict[str, int]:
+    """How many seats of one model there are at a table at the most, by model."""
+    tables = {tuple(seat.model for seat in spec.participants) for spec in specs}
+    most = Counter[str]()
+    for table in tables:
+        most |= Counter(table)
+    return dict(most)
 
 
 def _way(seat: Participant) -> bytes:

@@ -15,6 +15,7 @@ import msgspec
 from duologue import errors
 from duologue.core.spec import ConversationSpec
 from duologue.errors import DuologueError, LeavingError, RecordError, StoreError
+from duologue.providers.cast import seats_alike
 from duologue.scale.carrier import Carrier, Reach
 from duologue.scale.messages import (
     Answer,
@@ -128,6 +129,7 @@ class Crew:
         self._lock = lock
         self.standings = standings
         self._specs = specs
+        self._alike = seats_alike(specs.values())
         self._how = how
         self._purse = purse
         self._seen = seen
@@ -202,6 +204,7 @@ class Crew:
                 self._how.most,
                 self._how.workers,
                 self._purse is not None,
+                self._alike,
                 self._how.carrier.origin(self._run.holder()),
             )
         )

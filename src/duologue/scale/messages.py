@@ -60,6 +60,7 @@ class Setup(_Told, frozen=True):
         most: conversations at once.
         workers: how many share each model's pace.
         asks: whether it must ask before each turn.
+        alike: how many seats of a model there are at a table at the most, by model.
         origin: where it was sent from, if that may be another machine.
     """
 
@@ -68,6 +69,7 @@ class Setup(_Told, frozen=True):
     most: int
     workers: int
     asks: bool
+    alike: dict[str, int]
     origin: Origin | None = None
 
 

@@ -156,7 +156,7 @@ async def work(line: Line) -> int:
     try:
         if setup.origin is not None:
             _compare(Run(Path(setup.run)), setup.origin)
-        async with Cast(setup.most) as cast:
+        async with Cast(setup.most, setup.alike) as cast:
             room = Room(setup.most, paces().crowded)
             with Run(Path(setup.run)).appending(setup.segment) as log:
                 holding = Holding(log, cast.of, room, gate=parent, eyes=Lookout)
