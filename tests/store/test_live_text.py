@@ -160,6 +160,16 @@ async def test_half_a_character_waits_for_its_other_half(tmp_path: Path) -> None
     live.close()
 
 
+async def test_what_a_kill_left_is_taken_away_by_whoever_goes_on(tmp_path: Path) -> None:
+    path, (started, _) = live_path(tmp_path, CONV), await _turn()
+    live = _slow(path)
+    for item in (started, Delta("never finished")):
+        live.hear(item)
+    Live(path, Ration())
+    assert typed(path) is None
+    assert _files(tmp_path) == 0
+
+
 async def test_a_folder_that_is_not_there_stops_nothing(tmp_path: Path) -> None:
     started, completed = await _turn()
     live = _slow(tmp_path / "missing" / "live")

@@ -100,7 +100,8 @@ class Live:
         self._words: list[str] = []
         self._thinks = False
         self._due = 0.0
-        self._there = False
+        self._there = True  # perhaps, left behind by a kill
+        self.close()
 
     def hear(self, item: Record | Delta) -> None:
         """Take a delta, or a record: each one begins or ends what is typed."""
