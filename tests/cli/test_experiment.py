@@ -58,8 +58,8 @@ def test_the_outcome_that_was_declared_is_reckoned_at_the_end_cell_by_cell(desk:
     file.write_text(f'{EXPERIMENT}outcome = "turns"\n', "utf-8")
     shown = desk("run", "tried.toml").out
     assert "outcome        turns, how many messages the conversation holds" in shown
-    assert "a.jsonl+b.jsonl  n 3    4 [4, 4]" in shown
-    assert "all cells        n 6    4 [4, 4]" in shown
+    assert "a.jsonl+b.jsonl  n 3    4.00 [4.00, 4.00]" in shown
+    assert "all cells        n 6    4.00 [4.00, 4.00]" in shown
     told = json.loads(desk("status", "tried", "--json").out)["cells"]["all cells"]
     assert (told["n"], told["spread"]["mean"]) == (6, 4)
     assert "all cells" not in desk("status", "tried", "--no-outcome").out

@@ -64,6 +64,9 @@ def test_numbers_are_a_mean_with_an_interval_and_the_n_of_those_that_have_one() 
     assert alone is not None
     assert (alone.mean, alone.low, alone.high) == (4, None, None)
     assert outcome("collapse", [None]).spread is None
+    rare = outcome("reopenings", [0, 0, 0, 0, 2]).spread
+    assert rare is not None
+    assert rare.low == 0, "nothing happens less often than never"
 
 
 def test_words_are_shares_with_an_interval() -> None:

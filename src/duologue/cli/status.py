@@ -215,9 +215,10 @@ def _found(found: Outcome) -> str:
     if (spread := found.spread) is None:
         return "none has it"
     some = f" ({spread.n} have it)" if spread.n < spread.of else ""
+    places = 2 if spread.mean >= 1 else 3
     if spread.low is None:
-        return f"{spread.mean:.4g}{some}"
-    return f"{spread.mean:.4g} [{spread.low:.4g}, {spread.high:.4g}]{some}"
+        return f"{spread.mean:.{places}f}{some}"
+    return f"{spread.mean:.{places}f} [{spread.low:.{places}f}, {spread.high:.{places}f}]{some}"
 
 
 def _percent(share: Rate) -> str:

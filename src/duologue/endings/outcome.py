@@ -136,12 +136,12 @@ def outcome(name: str, values: Iterable[Value]) -> Outcome:
 
 
 def _spread(numbers: list[float], of: int) -> Spread:
-    """A mean with Student's interval at 95 per cent."""
+    """A mean with Student's interval at 95 per cent; no outcome is a number below zero."""
     n, mean = len(numbers), fmean(numbers)
     if n == 1:
         return Spread(mean, n, of, None, None)
     half = student(n - 1) * stdev(numbers) / sqrt(n)
-    return Spread(mean, n, of, mean - half, mean + half)
+    return Spread(mean, n, of, max(0.0, mean - half), mean + half)
 
 
 def student(freedom: int) -> float:
