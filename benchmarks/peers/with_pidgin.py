@@ -19,7 +19,9 @@ async def hold(asked: Asked, conversations: int, messages: int) -> int:
     """One experiment; its messages are counted in its own logs."""
     os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"] = asked.base, KEY
     with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)  # it leaves a folder of its own wherever it is, from its import on
+        # It leaves a folder of its own where it believes to have been started.
+        os.environ["PWD"] = os.environ["PIDGIN_ORIGINAL_CWD"] = folder
+        os.chdir(folder)
         return await _held(Path(folder), conversations, messages)
 
 

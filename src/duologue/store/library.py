@@ -90,8 +90,9 @@ class Library:
         Raises:
             OSError: the library cannot be made, or not be locked.
         """
-        with suppress(FileExistsError):
-            make(self.path)
+        if not self.path.is_dir():
+            with suppress(FileExistsError):
+                make(self.path)
         corner, lock = self.path / _CORNER, os.open(self.path, os.O_RDONLY)
         try:
             _clear(corner, lock)
@@ -106,7 +107,9 @@ class Library:
 
         A torn tail that was set aside is a record, too.
         """
-        if not any(path.stat().st_size for path in run.path.glob("log-*")):
+        with os.scandir(run.path) as files:
+            recorded = any(file.stat().st_size for file in files if file.name.startswith("log-"))
+        if not recorded:
             shutil.rmtree(run.path, ignore_errors=True)  # an error on its way matters more
 
     def listing(self) -> list[Listed]:
