@@ -209,7 +209,8 @@ class ChatReader:
         """
         chunk = self._chunk(data)
         self._model = chunk.model if isinstance(chunk.model, str) else self._model
-        self._count(chunk.usage)
+        if chunk.usage is not None:
+            self._count(chunk.usage)
         deltas = [delta for choice in chunk.choices or () for delta in self._choose(choice)]
         if chunk.error or chunk.object == "error" or failed:
             raise self._failed(_in_band(_problem(data)))
@@ -264,7 +265,8 @@ class ChatReader:
         self._finish = choice.finish_reason or self._finish
         self._native = choice.native_finish_reason or self._native
         self._filter = choice.content_filter_results or self._filter
-        self._count(choice.usage)
+        if choice.usage is not None:
+            self._count(choice.usage)
         if choice.delta or not choice.message:
             return self._listen(choice.delta) if choice.delta else []
         return self._listen(choice.message, whole=True)

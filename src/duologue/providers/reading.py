@@ -5,7 +5,7 @@ may come as JSON where events were asked for. It decodes, times and counts; what
 the dialect's business. This module knows no connection.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
 
 from msgspec.structs import replace
@@ -77,8 +77,7 @@ class Reading:
         if self._form is Form.EVENTS:
             data = b"".join(self._parts)
             self._parts.clear()
-            for event in self._decoder.feed(data):
-                yield from self._hear(event)
+            yield from self._heard(self._decoder.feed(data))
 
     def end(self) -> Iterator[Delta | Completion]:
         """There are no more bytes: what is left, and the whole reply.
@@ -100,15 +99,16 @@ class Reading:
         asked = bool(self._seat.settings.get("stream", True)) or _EVENTS in self._type
         return Form.WHOLE if start.startswith((b"{", b"[")) or not asked else Form.EVENTS
 
-    def _hear(self, event: ServerEvent) -> Iterator[Delta]:
-        """One event."""
-        self._events += 1
-        for delta in self._reader.feed(event):
-            if self._first is None:
-                self._first = self._clock()
-            if not delta.reasoning:
-                self.said.append(delta.text)
-            yield delta
+    def _heard(self, events: Iterable[ServerEvent]) -> Iterator[Delta]:
+        """What some events add."""
+        for event in events:
+            self._events += 1
+            for delta in self._reader.feed(event):
+                if self._first is None:
+                    self._first = self._clock()
+                if not delta.reasoning:
+                    self.said.append(delta.text)
+                yield delta
 
     def _end_whole(self) -> Iterator[Delta | Completion]:
         """The deltas of a body that came at once, and the completion."""
@@ -121,8 +121,7 @@ class Reading:
 
     def _end_events(self) -> Iterator[Delta | Completion]:
         """What the last line leaves, and the completion."""
-        for event in self._decoder.close():
-            yield from self._hear(event)
+        yield from self._heard(self._decoder.close())
         foreign = self._decoder.foreign.decode("utf-8", "replace")
         if foreign and not self._events:
             raise MalformedReplyError(f"no event came, but {foreign!r}")
