@@ -438,6 +438,13 @@ def test_something_that_is_no_reply_at_all_is_a_bug_of_the_provider() -> None:
     assert failed.detail == "TypeError: a provider yields deltas and one completion, not a str"
 
 
+def test_a_delta_without_words_is_a_bug_of_the_provider() -> None:
+    no_words: Any = None
+    failed = failure(Delta(no_words))
+    assert failed.boundary == "bug"
+    assert failed.detail == "TypeError: a delta's text is a str, not a NoneType"
+
+
 def test_a_wait_that_was_asked_for_is_on_record() -> None:
     assert failure(RateLimitError("slow down", wait_s=7.5)).wait_s == 7.5
 

@@ -1,5 +1,6 @@
 """Laws 1 and 5, through the one function that writes conversations down."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -170,6 +171,22 @@ def _places(found: Transcript) -> range:
 def _marks(found: Transcript, number: int) -> tuple[object, list[Mark]]:
     spoken = found.spoken[number]
     return spoken.entry, [mark for mark in spoken.marks if mark.kind != "interrupted"]
+
+
+async def test_a_provider_that_never_waits_lets_others_be_heard_after_its_turn(
+    tmp_path: Path,
+) -> None:
+    what = play({"Ada": ("a",) * 60, "Ben": ("b",) * 60}, 100)
+    run = folder(tmp_path / "run")
+    with run.writing(ticking()) as log:
+        talk = record(log, CONV, what.spec, what.cast(), watch=unwatched)
+        talking = asyncio.create_task(talk)
+        await asyncio.sleep(0)
+        talking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await talking
+    said = [event for event in run.events(CONV) if isinstance(event, TurnCompleted)]
+    assert len(said) == 1
 
 
 async def test_an_interruption_is_marked_and_nothing_else_is(tmp_path: Path) -> None:

@@ -235,7 +235,7 @@ async def _reply(provider: Provider, call: Call) -> AsyncGenerator[Item, None]:
         try:
             async for item in stream:
                 if isinstance(item, _PASSED_ON):
-                    yield item
+                    yield _spoken(item)
                 else:
                     whole.append(_sound(item))
         finally:
@@ -249,6 +249,13 @@ async def _reply(provider: Provider, call: Call) -> AsyncGenerator[Item, None]:
         detail = f"the reply ended with {len(whole)} completions, not with one"
         raise MalformedReplyError(detail, partial=_words(whole))
     yield whole[0]
+
+
+def _spoken(item: Delta | Failure) -> Delta | Failure:
+    """What is passed on as it comes; a delta without words would trip whoever shows it."""
+    if isinstance(item, Delta) and not isinstance(item.text, str):
+        raise TypeError(f"a delta's text is a str, not a {type(item.text).__name__}")
+    return item
 
 
 def _words(whole: list[Completion]) -> str:

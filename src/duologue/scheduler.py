@@ -33,7 +33,7 @@ from duologue.store.run import Log
 Watch = Callable[[Record | Delta], None]
 
 BREATH = 64
-"""After how many items others get their turn, should a conversation's providers never wait."""
+"""After how many items within a turn others get theirs, should its provider never wait."""
 
 
 class Gate(Protocol):
@@ -115,10 +115,10 @@ async def record(
                 shown = item if isinstance(item, Delta) else _written(log, conv, item)
                 live.hear(shown)
                 watch(shown)
-                if isinstance(item, TurnCompleted | AttemptFailed):
+                if over := isinstance(item, TurnCompleted | AttemptFailed):
                     gate.came(conv, item)
                     passed = False
-                if next(count) % BREATH == 0:
+                if over or next(count) % BREATH == 0:
                     # A provider that never waits must keep nobody waiting, nor a Ctrl-C.
                     await asyncio.sleep(0)
     finally:

@@ -132,7 +132,7 @@ def test_a_library_that_is_no_folder_is_refused_and_says_where_a_run_can_be(desk
 
 def test_a_library_can_be_named_by_the_url_of_its_folder(desk: Desk) -> None:
     assert desk("--library", f"file://{desk.library}", "run", "tried.toml", "-q").code == 0
-    assert "6 of 6" in desk("--library", f"local:{desk.library}", "status", "tried").out
+    assert "6 of 6" in desk("--library", f"FILE:{desk.library}", "status", "tried").out
     refused = desk("--library", "file://shared/runs", "list")
     assert (refused.code, "file:///its/path" in refused.err) == (2, True)
 

@@ -254,6 +254,7 @@ def test_an_echoed_key_stands_nowhere_in_the_error_nor_in_its_trace(reply: list[
     inside = [frame for frame in trace.stack if "src/duologue" in frame.filename]
     assert inside
     shown = [str(frame.locals) for frame in inside]
+    assert not any("_Exchange" in text for text in shown), "what came may hold an echo"
     assert not any(KEY in text for text in (*shown, repr(error), str(vars(error))))
 
 

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 
 import pytest
@@ -8,9 +9,10 @@ from duologue.errors import (
     BrokenStreamError,
     OverloadError,
     ProviderError,
+    ProviderTimeoutError,
     RateLimitError,
 )
-from duologue.providers.pacing import FIRST, MOST, Pace, Paced, Paces, fingerprint, paces
+from duologue.providers.pacing import FIRST, OPEN, Pace, Paced, Paces, fingerprint, paces
 from duologue.providers.pricing import Priced
 from duologue.providers.retrying import Retrying
 from duologue.providers.wrapping import wrapped
@@ -93,6 +95,28 @@ async def test_after_a_cut_the_window_grows_by_one_and_never_falls_below_one() -
     for _ in range(9):
         await round_of(limiter, 1, RateLimitError("slow"))
     assert limiter.window == 1
+
+
+async def test_who_queues_more_than_it_can_answer_in_time_is_asked_less() -> None:
+    limiter = pace(Virtual(), first=8)
+    await round_of(limiter, 8, ProviderTimeoutError("nothing came for 600 s"))
+    assert limiter.window == 4
+
+
+async def test_a_provider_that_fails_before_it_begins_keeps_nobodys_turn() -> None:
+    class Broken:
+        seat = SEAT
+
+        def stream(self, call: Call) -> AsyncGenerator[Item, None]:
+            raise RuntimeError(call.key)
+
+        async def aclose(self) -> None:
+            """Nothing is held."""
+
+    limiter = pace(Virtual(), first=1)
+    with pytest.raises(RuntimeError):
+        await ask(Paced(Broken(), limiter))
+    assert await ask(Paced(Acted(DONE), limiter))
 
 
 async def test_a_late_success_of_before_the_cut_does_not_count() -> None:
@@ -184,7 +208,7 @@ async def test_only_what_is_behind_a_key_is_asked_slowly_at_first() -> None:
     own = Paces()
     own.share(2, lambda _whom, _seconds: None)
     assert own.of(SEAT, "k").window == FIRST // 2
-    assert own.of(SEAT, None).window == MOST // 2
+    assert own.of(SEAT, None).window == OPEN // 2
 
 
 async def test_all_that_runs_in_one_event_loop_shares_its_paces() -> None:

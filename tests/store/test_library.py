@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.core.event import Event
-from duologue.errors import StoreError, UnknownIdError
-from duologue.store.library import Library, default_path, folder_name
+from duologue.errors import ConfigurationError, StoreError, UnknownIdError
+from duologue.store.library import Library, default_path, folder_name, place
+from duologue.store.run import Run
 from recording import CONV, OTHER, PAIR, log_of, scratch, unsynced, write
 
 NEAR = "lusab-gutih-babad"
@@ -173,6 +174,34 @@ def test_only_a_run_without_a_record_is_tidied_away(library: Library, events: li
         library.tidy(run)
     assert [run.name for run in library.runs()] == ["aside", "full", "torn"]
     assert log_of(runs["full"]).exists()
+    library.tidy(Run(library.path / "gone"))  # whatever took it away is the error to be told
+
+
+@pytest.mark.parametrize(
+    ("given", "folder"),
+    [
+        ("runs", "runs"),
+        ("/a:b/c", "/a:b/c"),
+        ("file:///shared/runs", "/shared/runs"),
+        ("file:/shared/runs", "/shared/runs"),
+        ("FILE://localhost/shared/my%20runs", "/shared/my runs"),
+    ],
+)
+def test_a_library_is_named_by_a_path_or_by_the_url_of_a_folder(given: str, folder: str) -> None:
+    assert place(given) == Path(folder)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("file://elsewhere/runs", "file:///its/path"),
+        ("s3://bucket/runs", r"object store \(s3\)"),
+        ("GS://bucket", r"object store \(GS\)"),
+    ],
+)
+def test_what_is_no_file_system_is_refused_by_name(given: str, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        place(given)
 
 
 def test_what_a_kill_left_in_the_corner_is_removed_when_the_next_run_is_made(

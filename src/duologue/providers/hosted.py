@@ -1,6 +1,7 @@
 """The one HTTP client: sends the exact bytes of a call, and reads what comes of it.
 
-Time limits are gaps in which nothing comes, never a total: a model may think for ten minutes.
+Time limits are gaps in which nothing comes, never a total: ten minutes until the head of a reply
+is there, the connection and the request included, and then between any two pieces of it.
 Nothing is added to a body, no redirect is followed, no cookie is kept, no attempt is repeated. An
 error that leaves here holds no key and no trace of one: it is made anew from redacted words, and
 raised where no frame and no cause of it knows the key. This module knows no dialect by name and no
@@ -202,6 +203,7 @@ class HostedProvider:
         finally:
             await items.aclose()
         if failed is not None:
+            del exchange, items  # what came may hold an echo of the key, and this frame goes along
             raise failed
 
     async def aclose(self) -> None:

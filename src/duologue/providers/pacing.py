@@ -2,9 +2,9 @@
 
 One ``Pace`` for each (provider, address, key, model), shared by every conversation of an event
 loop; where several processes ask the same model, each has its part of it. Behind a key it begins
-slowly and doubles with each clean round; a server that asks for no key counts requests against
-nobody and queues them itself, so there it begins at the most. It halves once for each episode of
-refusals, and from then on grows by one. When the provider says how long to wait, everybody waits.
+slowly; a server that asks for no key counts requests against nobody and queues them itself, so
+there it begins wide. It doubles with each clean round, halves once for each episode of refusals or
+of silence, and from then on grows by one. When the provider says how long to wait, everybody waits.
 It knows no wire format; keys reach it as fingerprints only.
 """
 
@@ -18,13 +18,18 @@ import msgspec
 from msgspec.structs import replace
 
 from duologue.core.provider import Call, Completion, Item, Provider, Seat
-from duologue.errors import OverloadError, ProviderError, RateLimitError
+from duologue.errors import OverloadError, ProviderError, ProviderTimeoutError, RateLimitError
 
 Wait = Callable[[float], Awaitable[None]]
 """Lets so many seconds pass; ``asyncio.sleep`` outside tests."""
 
 FIRST = 4
+OPEN = 256
+"""How many at the start where nobody is asked for a key."""
 MOST = 1024
+
+_TOO_MUCH = RateLimitError, OverloadError, ProviderTimeoutError
+"""What says that fewer should be under way; who queues more than it can answer is silent."""
 
 
 class Ticket(msgspec.Struct, frozen=True):
@@ -126,12 +131,12 @@ class Pace:
         self._held_until = max(self._held_until, self._now() + seconds)
 
     def went_wrong(self, ticket: Ticket, error: ProviderError) -> None:
-        """A request failed; too many halve the pace, once for all that were sent before the cut."""
+        """A request failed; too much at once halves the pace, once for all sent before the cut."""
         if error.wait_s is not None:
             self.hold(error.wait_s)
             if self._told is not None:
                 self._told(error.wait_s)
-        if isinstance(error, RateLimitError | OverloadError) and ticket.episode == self._episode:
+        if isinstance(error, _TOO_MUCH) and ticket.episode == self._episode:
             self.window = max(1, self.window // 2)
             self._threshold = self.window
             self._episode += 1
@@ -177,7 +182,7 @@ class Paces:
         if whom not in self._paces:
             *_, key, _ = whom
             most = max(1, MOST // self._processes)
-            first = max(1, FIRST // self._processes) if key else most
+            first = max(1, (FIRST if key else OPEN) // self._processes)
             told = None if self._told is None else partial(self._told, whom)
             self._paces[whom] = Pace(first=first, most=most, told=told)
         return self._paces[whom]
@@ -215,8 +220,8 @@ class Paced:
         Raises:
             ProviderError: as the inner provider's, with the pace at which it was asked.
         """
-        ticket = await self._pace.enter()
         reply = self._inner.stream(call)
+        ticket = await self._pace.enter()
         try:
             async for item in reply:
                 whole = isinstance(item, Completion)
@@ -227,8 +232,10 @@ class Paced:
             error.pace = ticket.window
             raise
         finally:
-            self._pace.leave()
-            await reply.aclose()
+            try:
+                await reply.aclose()
+            finally:
+                self._pace.leave()
 
     async def aclose(self) -> None:
         """Close the inner provider."""

@@ -19,7 +19,7 @@ from typing import Any
 
 from duologue.errors import ConfigurationError
 from duologue.scale.messages import Origin
-from duologue.scale.worker import work
+from duologue.scale.worker import settle_in, work
 
 EXTRA = 'pip install "duologue[ray]"'
 """What brings Ray."""
@@ -40,6 +40,7 @@ class Post:
     async def work(self) -> int:
         """Be a worker; the exit code."""
         try:
+            settle_in()
             return await work(self)
         finally:
             self.close()

@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -48,7 +49,7 @@ from duologue.store.run import Run
 from duologue.store.standing import Fact, spent
 
 _FILES = 1 << 14
-"""Open files at the most: more than conversations can be held at once."""
+"""Open files at the most; a conversation with a hosted model needs one."""
 
 
 class Parent:
@@ -201,28 +202,26 @@ async def _process(connection: socket.socket) -> int:
     return await work(await Wire.over(connection))
 
 
-def _as_many_connections_as_may_be() -> None:
-    """Ask for as many open files as the system lets a process have: a conversation needs one."""
+def settle_in() -> None:
+    """Make this process one that holds many conversations.
+
+    It asks for as many open files as the system lets it have. And the collector of cycles leaves
+    alone what is here for good, and looks less often: facts refer to each other in one direction,
+    so there is little to find, and with a thousand conversations in hand the search took a tenth
+    of the time.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _look_seldom_for_garbage() -> None:
-    """Have the collector of cycles leave alone what is here for good, and look less often.
-
-    Facts refer to each other in one direction, so there is little for it to find; what it went
-    through with a thousand conversations in hand cost a tenth of the worker's time.
-    """
+    with suppress(ValueError, OSError):  # some systems allow less than they say
+        if soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
 
 
 def main() -> None:
     """The worker's process; the terminal's Ctrl-C is the parent's to hear."""
-    _as_many_connections_as_may_be()
-    _look_seldom_for_garbage()
+    settle_in()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = socket.socket(fileno=int(sys.argv[1]))
     sys.exit(asyncio.run(_process(connection)))

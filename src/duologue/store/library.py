@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from duologue.core.ids import plain
 from duologue.errors import ConfigurationError, UnknownIdError
@@ -18,8 +19,8 @@ from duologue.store.disk import make
 from duologue.store.index import Found, Listed, listing, search
 from duologue.store.run import SPEC_FILE, Run
 
-_URL = re.compile(r"([a-z][a-z0-9+.-]+):/")
-_FOLDER = re.compile(r"(?:file|local):(?://)?(/[^/].*|/)")
+_URL = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)
+_FOLDER = re.compile(r"file:(?://(?:localhost)?)?(/[^/].*|/)", re.IGNORECASE)
 _SHOWN = 5
 _CORNER = ".new"
 
@@ -33,9 +34,9 @@ def place(given: str) -> Path:
     if (url := _URL.match(given)) is None:
         return Path(given)
     if (folder := _FOLDER.fullmatch(given)) is not None:
-        return Path(folder[1])
-    if url[1] in {"file", "local"}:
-        raise ConfigurationError(f"the library {given}: a folder's URL is {url[1]}:///its/path")
+        return Path(unquote(folder[1]))
+    if url[1].lower() == "file":
+        raise ConfigurationError(f"the library {given}: a folder's URL is file:///its/path")
     raise ConfigurationError(
         f"the library {given}: a record is appended line by line, synced and locked, and an object "
         f"store ({url[1]}) can do none of these: give a folder (or file:///…) on a file system "
@@ -107,10 +108,11 @@ class Library:
 
         A torn tail that was set aside is a record, too.
         """
-        with os.scandir(run.path) as files:
-            recorded = any(file.stat().st_size for file in files if file.name.startswith("log-"))
-        if not recorded:
-            shutil.rmtree(run.path, ignore_errors=True)  # an error on its way matters more
+        with suppress(OSError):  # an error on its way matters more
+            with os.scandir(run.path) as files:
+                logs = [file for file in files if file.name.startswith("log-")]
+            if not any(file.stat().st_size for file in logs):
+                shutil.rmtree(run.path)
 
     def listing(self) -> list[Listed]:
         """Every conversation of every run, oldest first."""

@@ -96,7 +96,7 @@ class Live:
         self._ration = ration
         self._clock = ration.clock
         self._started: Record | None = None
-        self._lines = b""
+        self._lines: list[bytes] = []
         self._words: list[str] = []
         self._thinks = False
         self._due = 0.0
@@ -106,6 +106,8 @@ class Live:
     def hear(self, item: Record | Delta) -> None:
         """Take a delta, or a record: each one begins or ends what is typed."""
         if isinstance(item, Delta):
+            if self._due == inf:
+                return
             if item.reasoning is not self._thinks:
                 self._fold()
                 self._thinks = item.reasoning
@@ -124,14 +126,15 @@ class Live:
         if self._words:
             # Escaped: a delta may end on half a character, whose rest comes next.
             line = json.dumps(["".join(self._words), self._thinks])
-            self._lines += line.encode() + b"\n"
+            self._lines.append(line.encode() + b"\n")
             self._words.clear()
 
     def _offer(self, now: float) -> None:
         """What was heard since the last offer, in one write."""
         self._fold()
-        data = self._lines if self._there else _first(self._started) + self._lines
-        self._lines = b""
+        first = [] if self._there else [_first(self._started)]
+        data = b"".join((*first, *self._lines))
+        self._lines.clear()
         self._due = now + EVERY_S
         flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if self._there else os.O_TRUNC)
         try:
@@ -148,7 +151,7 @@ class Live:
     def close(self) -> None:
         """Take the file away: what was said is in the log."""
         self._words.clear()
-        self._lines = b""
+        self._lines.clear()
         if self._there:
             self._there = False
             with suppress(OSError):
