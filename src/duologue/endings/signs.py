@@ -180,7 +180,7 @@ def _finder(heads: dict[str, _Entries]) -> Callable[[str], Iterable[tuple[int, _
 def _lines(data: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """(sign, heads, what follows) of every line, with the word lists filled in."""
     for sign, languages in data.items():
-        if sign not in {"version", "words", "mark"}:
+        if sign not in {"words", "mark"}:
             for lines in languages.values():
                 for heads, follows in lines.items():
                     yield sign, heads, _filled(follows, data["words"])
