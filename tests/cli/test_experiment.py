@@ -179,6 +179,23 @@ def test_flipped_bytes_in_what_has_ended_are_named_and_all_else_is_told(desk: De
     assert all(f"left out: {conv}" in endings.err for conv in convs)
 
 
+@pytest.mark.parametrize(("lines", "more"), [(1, ""), (3, ", and 2 more such")])
+def test_endings_name_a_line_that_is_nobodys_and_leave_nothing_out(
+    desk: Desk, lines: int, more: str
+) -> None:
+    assert desk("run", "tried.toml", "--workers", "1").code == 0
+    log = desk.library / "tried" / "log-1.jsonl"
+    count = log.read_bytes().count(b"\n")
+    with log.open("ab") as file:
+        file.write(b"\xffnothing that was ever a record\n" * lines)
+    shown = desk("endings", "tried", "--json")
+    assert (shown.code, len(shown.out.splitlines())) == (3, 6)
+    assert "left out" not in shown.err
+    place = f"log-1.jsonl, line {count + 1}: not a record"
+    assert f"tried: a line of which it cannot be told whose it is ({place}" in shown.err
+    assert f"){more}: the conversations are described without it" in shown.err
+
+
 def test_of_many_damaged_conversations_a_few_are_named(desk: Desk) -> None:
     assert desk("run", "tried.toml", "--workers", "1").code == 0
     log = desk.library / "tried" / "log-1.jsonl"
