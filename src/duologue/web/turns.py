@@ -157,6 +157,8 @@ class Head(msgspec.Struct, frozen=True):
         names: who speaks.
         status: how far it has come.
         running: whether it is being held now.
+        growing: whether more of it may come: a failed one may be tried again while its run is
+            being written.
         summary: the one line under the title.
         facts: everything else.
         ended: how it ended; empty while it goes on.
@@ -171,6 +173,7 @@ class Head(msgspec.Struct, frozen=True):
     names: tuple[Name, ...]
     status: Status
     running: bool
+    growing: bool
     summary: str
     facts: tuple[Fact, ...]
     ended: str
@@ -340,13 +343,14 @@ def _moments(arc: Arc) -> Iterator[Moment]:
 def head(reading: Reading) -> Head:
     """What stands above a conversation."""
     read, started = reading.transcript, reading.transcript.state.begun()
-    running = read.state.ended is None and reading.run.busy()
+    growing = not ended_for_good(read.state) and reading.run.busy()
     return Head(
         id=reading.id,
         run=reading.run.name,
         names=tuple(_names(read.names, started.spec)),
         status=read.status,
-        running=running,
+        running=growing and read.state.ended is None,
+        growing=growing,
         summary=" · ".join(_summary(reading)),
         facts=tuple(fact for fact in _facts(reading, started) if fact.values),
         ended=how(read.state.ended) if read.state.ended else "",
@@ -355,6 +359,11 @@ def head(reading: Reading) -> Head:
         turns=len(read.spoken),
         records=len(reading.records),
     )
+
+
+def ended_for_good(state: State) -> bool:
+    """Whether nothing can follow; one that failed may be tried again."""
+    return state.ended is not None and state.ended.reason is not EndReason.ERROR
 
 
 def _names(names: Sequence[str], spec: ConversationSpec) -> Iterator[Name]:
