@@ -179,6 +179,23 @@ def test_flipped_bytes_in_what_has_ended_are_named_and_all_else_is_told(desk: De
     assert all(f"left out: {conv}" in endings.err for conv in convs)
 
 
+@pytest.mark.parametrize("manner", [(), ("--quiet",), ("--json",)])
+def test_an_edited_record_has_the_same_exit_code_however_little_is_shown(
+    desk: Desk, manner: tuple[str, ...]
+) -> None:
+    text = (desk.folder / "tried.toml").read_text("utf-8") + 'outcome = "turns"\n'
+    (desk.folder / "tried.toml").write_text(text, "utf-8")
+    assert desk("run", "tried.toml", "--workers", "1").code == 0
+    log = desk.library / "tried" / "log-1.jsonl"
+    lines = log.read_bytes().splitlines()
+    record = next(json.loads(line) for line in lines if b'"turn_completed"' in line)
+    words = record["event"]["message"]["text"].encode()
+    log.write_bytes(log.read_bytes().replace(words, b"x" * len(words), 1))
+    shown = desk("run", "tried.toml", *manner)
+    assert shown.code == 1
+    assert f"{record['conv']}: record" in (shown.err if manner else shown.out)
+
+
 @pytest.mark.parametrize(("lines", "more"), [(1, ""), (3, ", and 2 more such")])
 def test_endings_name_a_line_that_is_nobodys_and_leave_nothing_out(
     desk: Desk, lines: int, more: str
