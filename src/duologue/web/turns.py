@@ -23,7 +23,7 @@ from duologue.core.spec import ConversationSpec
 from duologue.core.state import State
 from duologue.core.transcript import Mark, Spoken, Status, characters
 from duologue.endings.codebook import Annotation, Arc, EndState, Label
-from duologue.endings.described import policy
+from duologue.endings.described import rules
 from duologue.endings.strip import CELLS
 from duologue.formats.crossing import IMPORTED_MODEL
 from duologue.web.readings import Reading
@@ -394,8 +394,7 @@ def _facts(reading: Reading, started: ConversationStarted) -> Iterator[Fact]:
     if foreign:
         yield Fact("imported", (f"{moment(reading.records[0].at)}, {_file(started.source)}",))
     else:
-        # Whether they were told stands in the next line.
-        yield Fact("may end by", tuple(policy(spec).split(" · ")[:-1]))
+        yield Fact("may end by", rules(spec))
         yield Fact("were told", tuple(_told(spec)) or ("nothing: no system prompt at all",))
     yield Fact("opening", tuple(f"{line.author}: {_quoted(line.text)}" for line in spec.opening))
     yield Fact("private", tuple(_private(spec)))
