@@ -14,6 +14,7 @@ from typed import Desk
 from duologue.cli import status
 from duologue.cli.board import Board
 from duologue.core.plan import plan
+from duologue.endings.outcome import Outcome, Spread
 from duologue.scale.experiment import Execution, Wanted, execution, folder
 from duologue.store.library import Library
 from duologue.store.standing import Fact, Glance, Seen, Words
@@ -69,6 +70,24 @@ def test_the_outcome_that_was_declared_is_reckoned_at_the_end_cell_by_cell(desk:
     refused = desk("run", "tried.toml")
     assert refused.code == 2
     assert 'did you mean "turns"?' in refused.err
+
+
+@pytest.mark.parametrize(
+    ("mean", "low", "high", "told"),
+    [
+        (12345.678, 9000.0, 15691.4, "12,345.68 [9,000.00, 15,691.40]"),
+        (1.5, 0.25, 2.75, "1.50 [0.25, 2.75]"),
+        (0.25, 0.0, 0.5, "0.250 [0.000, 0.500]"),
+        (0.00042, 0.0001, 0.0012, "0.000420 [0.000100, 0.001200]"),
+        (0.0, 0.0, 0.0, "0.000 [0.000, 0.000]"),
+        (0.00042, None, None, "0.000420"),
+    ],
+)
+def test_a_mean_has_three_figures_however_small_and_separators_however_large(
+    mean: float, low: float | None, high: float | None, told: str
+) -> None:
+    spread = Spread(mean, 2, 2, low, high)
+    assert status.figures(Outcome("words", 2, spread)) == told
 
 
 def test_what_would_take_long_is_reckoned_when_it_is_asked_for(
