@@ -23,7 +23,7 @@ from duologue.errors import ConfigurationError, FormatError, RecordError
 from duologue.formats.crossing import IMPORTED_MODEL, take_in
 from duologue.store.library import Library
 from duologue.store.run import Run
-from duologue.store.segment import Line
+from duologue.store.segment import Line, read
 
 JUDGED = "judged"
 """The library inside a library in which judges' conversations are kept."""
@@ -32,7 +32,8 @@ ALL = "all cells"
 
 
 Damaged = Callable[[str, RecordError], None]
-"""Is told of a conversation that is not as it was written, and is left out."""
+"""Is told of a conversation that is not as it was written, and is left out; of nobody's lines, too,
+with an empty id."""
 
 
 def _refused(_conv: str, error: RecordError) -> None:
@@ -84,11 +85,27 @@ def survey(
 def _of_run(run: Run, damaged: Damaged) -> Iterator[Surveyed]:
     """Every conversation of a run, in the order in which they began; its log is read once."""
     met: dict[str, list[Line]] = {}
-    for line in run.lines():
-        met.setdefault(line.conv, []).append(line)
+    stray: list[str] = []
+    for segment in run.segments():
+        for line in read(segment):
+            if line.conv:
+                met.setdefault(line.conv, []).append(line)
+            else:
+                stray.append(f"{segment.name}, line {line.number}: {line.problem}")
+    if stray:
+        damaged("", _nobodys(run, stray))
     for conv, lines in met.items():
         if (state := _state(run, conv, lines, damaged)) is not None:
             yield _of_state(conv, state)
+
+
+def _nobodys(run: Run, stray: list[str]) -> RecordError:
+    """Lines of which nobody can tell whose they were: what they held is in no conversation."""
+    more = f", and {len(stray) - 1:,} more such" if len(stray) > 1 else ""
+    return RecordError(
+        f"{run.name}: a line of which it cannot be told whose it is ({stray[0]}){more}: the "
+        f"conversations are described without it; 'duologue verify {run.name}' names every place"
+    )
 
 
 def outcomes(

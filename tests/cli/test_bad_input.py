@@ -76,7 +76,7 @@ _REFUSED_RUNS: list[tuple[list[str], str]] = [
         "cannot be encoded|spec is not valid|not UTF-8|surrogate",
     ),
     ([*SEATS, "--frist", "Ada"], "No such option: --frist .*--first"),
-    (["nobody.toml"], "no file 'nobody.toml' here, and nothing.*conversations: founding"),
+    (["nobody.toml"], "no file 'nobody.toml' here, and none of .*conversations: founding"),
     (["."], r"cannot be read: Is a directory"),
     (["latin.toml"], "latin.toml is not UTF-8: byte 13 cannot be read; save it as UTF-8"),
     (["a.jsonl"], "a.jsonl, line 1"),

@@ -14,6 +14,7 @@ from typed import Desk
 from duologue.cli import status
 from duologue.cli.board import Board
 from duologue.core.plan import plan
+from duologue.endings.outcome import Outcome, Spread
 from duologue.scale.experiment import Execution, Wanted, execution, folder
 from duologue.store.library import Library
 from duologue.store.standing import Fact, Glance, Seen, Words
@@ -69,6 +70,24 @@ def test_the_outcome_that_was_declared_is_reckoned_at_the_end_cell_by_cell(desk:
     refused = desk("run", "tried.toml")
     assert refused.code == 2
     assert 'did you mean "turns"?' in refused.err
+
+
+@pytest.mark.parametrize(
+    ("mean", "low", "high", "told"),
+    [
+        (12345.678, 9000.0, 15691.4, "12,345.68 [9,000.00, 15,691.40]"),
+        (1.5, 0.25, 2.75, "1.50 [0.25, 2.75]"),
+        (0.25, 0.0, 0.5, "0.250 [0.000, 0.500]"),
+        (0.00042, 0.0001, 0.0012, "0.000420 [0.000100, 0.001200]"),
+        (0.0, 0.0, 0.0, "0.000 [0.000, 0.000]"),
+        (0.00042, None, None, "0.000420"),
+    ],
+)
+def test_a_mean_has_three_figures_however_small_and_separators_however_large(
+    mean: float, low: float | None, high: float | None, told: str
+) -> None:
+    spread = Spread(mean, 2, 2, low, high)
+    assert status.figures(Outcome("words", 2, spread)) == told
 
 
 def test_what_would_take_long_is_reckoned_when_it_is_asked_for(
@@ -177,6 +196,40 @@ def test_flipped_bytes_in_what_has_ended_are_named_and_all_else_is_told(desk: De
     endings = desk("endings", "tried", "--json")
     assert (endings.code, len(endings.out.splitlines())) == (3, 4)
     assert all(f"left out: {conv}" in endings.err for conv in convs)
+
+
+@pytest.mark.parametrize("manner", [(), ("--quiet",), ("--json",)])
+def test_an_edited_record_has_the_same_exit_code_however_little_is_shown(
+    desk: Desk, manner: tuple[str, ...]
+) -> None:
+    text = (desk.folder / "tried.toml").read_text("utf-8") + 'outcome = "turns"\n'
+    (desk.folder / "tried.toml").write_text(text, "utf-8")
+    assert desk("run", "tried.toml", "--workers", "1").code == 0
+    log = desk.library / "tried" / "log-1.jsonl"
+    lines = log.read_bytes().splitlines()
+    record = next(json.loads(line) for line in lines if b'"turn_completed"' in line)
+    words = record["event"]["message"]["text"].encode()
+    log.write_bytes(log.read_bytes().replace(words, b"x" * len(words), 1))
+    shown = desk("run", "tried.toml", *manner)
+    assert shown.code == 1
+    assert f"{record['conv']}: record" in (shown.err if manner else shown.out)
+
+
+@pytest.mark.parametrize(("lines", "more"), [(1, ""), (3, ", and 2 more such")])
+def test_endings_name_a_line_that_is_nobodys_and_leave_nothing_out(
+    desk: Desk, lines: int, more: str
+) -> None:
+    assert desk("run", "tried.toml", "--workers", "1").code == 0
+    log = desk.library / "tried" / "log-1.jsonl"
+    count = log.read_bytes().count(b"\n")
+    with log.open("ab") as file:
+        file.write(b"\xffnothing that was ever a record\n" * lines)
+    shown = desk("endings", "tried", "--json")
+    assert (shown.code, len(shown.out.splitlines())) == (3, 6)
+    assert "left out" not in shown.err
+    place = f"log-1.jsonl, line {count + 1}: not a record"
+    assert f"tried: a line of which it cannot be told whose it is ({place}" in shown.err
+    assert f"){more}: the conversations are described without it" in shown.err
 
 
 def test_of_many_damaged_conversations_a_few_are_named(desk: Desk) -> None:

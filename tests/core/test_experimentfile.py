@@ -210,6 +210,13 @@ def test_more_than_can_be_planned_is_refused_before_it_is_planned() -> None:
     assert "line 3: 4 cells, each 300,000 times, are 1,200,000 conversations" in refusal(text)
 
 
+def test_the_most_is_counted_before_anything_is_excluded_and_that_is_said() -> None:
+    many = {f"o{place}": f"line {place}" for place in range(200)}
+    for size in ({"openings": many, "systems": many}, {"replicates": 300_000}):
+        text = HEAD + tomli_w.dumps({**size, "exclude": [{"pair": "a+b"}]})
+        assert "is the most, whatever 'exclude' leaves out" in refusal(text)
+
+
 def test_a_model_that_nobody_knows_is_named_with_its_line() -> None:
     def known(model: str) -> None:
         if model != "a":

@@ -47,6 +47,23 @@ def test_a_turn_that_holds_nothing_but_thinking_is_silent_whether_or_not_it_came
     assert found == ["talk"] * 3 + ["silence"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Models that reason open one, think aloud about amber, and then close it with </think>",
+        "They begin with <think>, go on about amber, and end every such block with </think>.",
+        "<think> is the mark that opens a thought, and I find it charming that it shows at all.",
+        "What stands in <think>…</think> is not said, or so they told me about amber. </think> 🙂",
+    ],
+)
+def test_who_speaks_of_the_marks_of_thinking_is_not_silent(text: str) -> None:
+    assert labels(*TALK, text) == ["talk"] * 4
+
+
+def test_a_mark_after_thinking_is_what_was_said() -> None:
+    assert labels(*TALK, "<think>\nA bow, I think.\n</think>\n\n🙏")[-1] == "token"
+
+
 def test_thinking_that_was_left_in_does_not_count_for_how_long_turns_are() -> None:
     thinking = [f"<think>{'Hm, what now? ' * 200}</think>{text}" for text in TALK]
     for texts in (TALK, thinking):

@@ -26,6 +26,11 @@ def test_the_judge_sees_the_whole_transcript_and_no_names() -> None:
     assert (sampling.temperature, sampling.max_tokens) == (0.0, 3000 + 3 * 16)
 
 
+def test_a_judge_of_a_long_conversation_is_not_asked_for_more_than_models_give() -> None:
+    spec = commission([Message("a", "on")] * 500, "some:model")
+    assert spec.participants[0].sampling.max_tokens == 4096
+
+
 def test_the_instructions_name_every_label() -> None:
     assert all(f"\n{label.value}: " in INSTRUCTIONS for label in Label)
 

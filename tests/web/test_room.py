@@ -2,9 +2,12 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from duologue.cli.screen import SEATS
+from duologue.core.event import ConversationStarted
 from duologue.core.provider import Finish
+from duologue.core.spec import StopPhrase, TurnCap
 from duologue.errors import OverloadError
 from duologue.providers.scripted import Reply
 from duologue.store.library import Library
@@ -13,6 +16,7 @@ from duologue.web.guards import POLICY, own
 from duologue.web.pages import PAGES
 from duologue.web.readings import reading
 from duologue.web.turns import Window, windows
+from recording import CONV, PAIR, write
 from web.rooms import FOUNDING, asking, imported, said, spoken
 
 
@@ -108,6 +112,16 @@ def test_a_wrong_number_is_a_page_and_no_crash(tmp_path: Path, query: str) -> No
     answer = asking(library).get(f"/c/{conv}.json?{query}")
     assert answer.status_code == 400
     assert "whole number" in answer.json()["problem"]
+
+
+def test_a_phrase_that_looks_like_two_rules_is_one(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    spec = replace(PAIR.spec, ending=(StopPhrase("so · long"), TurnCap(3)))
+    write(library.create("r", {"name": "r"}), CONV, [ConversationStarted(spec, {})])
+    facts = asking(library).get(f"/c/{CONV}.json").json()["head"]["facts"]
+    values = next(fact["values"] for fact in facts if fact["label"] == "may end by")
+    assert len(values) == 3
+    assert "so · long" in values[0]
 
 
 def test_everything_that_must_not_be_missed_is_marked(tmp_path: Path) -> None:

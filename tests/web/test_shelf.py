@@ -1,7 +1,9 @@
 """The library, runs, comparison and branches: what they list, and odd questions."""
 
 import asyncio
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks as openapi
 from starlette.testclient import TestClient
 
+from duologue.catalogue import shape
 from duologue.catalogue.asking import Wanted, choices, part
 from duologue.catalogue.keeping import CATALOGUE_FILE, Catalogue
 from duologue.conversation import converse
@@ -24,6 +27,7 @@ from duologue.core.plan import plan
 from duologue.core.provider import Delta, Provider
 from duologue.core.spec import ConversationSpec
 from duologue.core.state import fold
+from duologue.endings.edition import edition
 from duologue.errors import UnknownIdError
 from duologue.providers.scripted import Scripted
 from duologue.store.library import Library
@@ -91,6 +95,27 @@ def test_a_catalogue_that_is_deleted_comes_back_and_a_run_that_is_removed_goes(
         path.unlink()
     (tmp_path / "two").rmdir()
     assert ids(made, Wanted()) == {CONV}
+
+
+def test_labels_of_other_detectors_are_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Library(tmp_path)
+    asyncio.run(hold(made.create("one", {"name": "one"}), PAIR, CONV))
+    monkeypatch.setattr(shape, "edition", lambda: edition() ^ 1)
+    assert ids(made, Wanted()) == {CONV}
+    with closing(sqlite3.connect(tmp_path / CATALOGUE_FILE)) as db, db:
+        db.execute("UPDATE conversation SET strip = 'old'")
+    assert _strip(made) == "old"
+    monkeypatch.undo()
+    assert _strip(made) != "old"
+
+
+def _strip(library: Library) -> str:
+    """The strip of a library's one conversation, as its catalogue has it."""
+    catalogue = Catalogue(library)
+    catalogue.settle()
+    return catalogue.ask(lambda db: part(db, Wanted())).books[0].conversation.strip
 
 
 def test_a_conversation_that_grows_is_brought_up_to_date_from_where_it_was_read(

@@ -1,10 +1,11 @@
 from pathlib import Path
 
-from duologue.core.event import Event, Record
+from duologue.core.event import ConversationEnded, EndReason, Event, Record
 from duologue.core.provider import Delta
+from duologue.store.library import Library
 from duologue.store.live import Live, Ration, Typed, live_path, typed
 from duologue.web.tailing import News, Tail
-from recording import CONV, PAIR, folder
+from recording import CONV, OTHER, PAIR, folder, write
 from web.rooms import asking, slow_live, spoken
 
 
@@ -85,6 +86,37 @@ def test_the_stream_of_an_ended_conversation_says_it_is_over(tmp_path: Path) -> 
     assert "id: 3\n" not in rest
     assert "id: 4\n" in rest
     assert ask.get(f"/c/{conv}/live?after=x").status_code == 400
+
+
+async def test_a_failed_conversation_is_over_only_when_nobody_can_try_it_again(
+    tmp_path: Path,
+) -> None:
+    library, events = Library(tmp_path), await PAIR.events()
+    run, ask = library.create("r", {"name": "r"}), asking(library)
+
+    def growing() -> tuple[bool, bool]:
+        head = ask.get(f"/c/{CONV}", headers={"accept": "application/json"}).json()["head"]
+        return head["running"], head["growing"]
+
+    with run.writing() as log:
+        for event in (*events[:3], ConversationEnded(EndReason.ERROR, detail="no route")):
+            log.append(CONV, event)
+        tail = Tail(run, CONV, -1)
+        news, over = tail.more()
+        assert ([each.kind for each in news][-1], over, growing()) == (
+            "ended",
+            False,
+            (False, True),
+        )
+        for event in events[3:-1]:
+            log.append(CONV, event)
+        news, over = tail.more()
+        assert (_turns(news)[0], over, growing()) == (3, False, (True, True))
+        log.append(CONV, events[-1])
+        assert (tail.more()[1], growing()) == (True, (False, False))
+    failed = library.create("s", {"name": "s"})
+    write(failed, OTHER, [*events[:3], ConversationEnded(EndReason.ERROR)])
+    assert Tail(failed, OTHER, -1).more()[1]
 
 
 def test_nothing_of_the_live_text_is_left_when_a_conversation_ends(tmp_path: Path) -> None:

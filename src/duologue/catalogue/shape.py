@@ -13,11 +13,15 @@ import msgspec
 
 from duologue.core.transcript import Status
 from duologue.endings.codebook import EndState
+from duologue.endings.edition import edition
 
-VERSION = 3
+VERSION = 4
+"""Of the tables and of what is put into them; whose labels these are is counted by itself."""
+
 TURN_BITS = 20
 """A conversation's messages from 1,048,576 on are counted, but cannot be found by their words."""
 
+LAST_VERSION = (1 << 31) - 1
 LAST_KEY = (1 << (63 - TURN_BITS)) - 1
 
 SCHEMA = """
@@ -126,12 +130,18 @@ def first_row(key: int) -> int:
 
 
 def prepare(db: sqlite3.Connection) -> None:
-    """Make the tables, unless they are there in this version."""
+    """Make the tables, unless they are there in this version, with labels of these detectors."""
+    wanted = _version(edition())
     (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version == VERSION:
+    if version == wanted:
         return
     for table in TABLES:
         db.execute(f"DROP TABLE IF EXISTS {table}")
     for statement in SCHEMA.split(";\n"):
         db.execute(statement)
-    db.execute(f"PRAGMA user_version = {VERSION}")
+    db.execute(f"PRAGMA user_version = {wanted}")
+
+
+def _version(detectors: int) -> int:
+    """The version of the tables filled by these detectors, as SQLite keeps it: 31 bits, not 0."""
+    return (detectors ^ VERSION) % LAST_VERSION + 1

@@ -115,11 +115,16 @@ def _named(name: str, folder: Path) -> Asked:
         return read(text_of(path), name)
     from duologue.cli.plan import ready
 
-    known = [*presets(), *ready()]
-    told = f"conversations: {', '.join(presets())}; experiments: {', '.join(ready())}"
-    raise ConfigurationError(
-        f"there is no file {name!r} here, and nothing of that name comes with duologue; "
-        f"{nearest(name, known) or told}"
+    raise missing(name, conversations=presets(), experiments=ready())
+
+
+def missing(name: str, **known: list[str]) -> ConfigurationError:
+    """That there is neither such a file nor, of these kinds of things, one of that name."""
+    told = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in known.items())
+    meant = nearest(name, [each for names in known.values() for each in names])
+    return ConfigurationError(
+        f"there is no file {name!r} here, and none of the {' or '.join(known)} that come with "
+        f"duologue has that name; {meant or told}"
     )
 
 

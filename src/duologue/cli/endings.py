@@ -36,7 +36,7 @@ _STYLES = {
     "reopening": "bold #1a1a1a on #93cf8a",
 }
 _RULER = 10
-_SOME = 8  # lines about things of one kind
+_SHOWN = 8  # lines about things of one kind
 _NUMBER = 5  # figures in front of a row of cells
 _WIDEST = 1000
 _POLICY, _RATE = 24, 13  # cells: of a policy at the least, of "100 [34, 100]"
@@ -68,8 +68,12 @@ def endings(
 
     if json and csv_:
         raise ConfigurationError("--json and --csv are two ways to print the same: leave one out")
-    damaged: dict[str, RecordError] = {}
-    found = list(survey(ctx.obj, wanted or (), damaged.__setitem__))
+    damaged: list[str] = []
+
+    def note(conv: str, error: RecordError) -> None:
+        damaged.append(f"left out: {error}" if conv else str(error))
+
+    found = list(survey(ctx.obj, wanted or (), note))
     verdicts = _judged(ctx, found, judge) if judge is not None else {}
     if json:
         _print_json(found, verdicts)
@@ -80,7 +84,7 @@ def endings(
     elif not damaged:
         typer.echo(f"nothing in {ctx.obj.path} yet: 'duologue run' holds a first conversation")
     if damaged:
-        raise RecordError("\n".join(f"left out: {error}" for error in damaged.values()))
+        raise RecordError("\n".join(damaged))
 
 
 def _judged(ctx: typer.Context, found: Iterable["Surveyed"], model: str) -> "dict[str, Verdict]":
@@ -272,8 +276,8 @@ def in_words(arc: "Arc") -> list[str]:
 
 def _some(lines: list[str], name: str) -> list[str]:
     """The first of them, and how many more there are."""
-    more = len(lines) - _SOME
-    return [*lines[:_SOME], f"and {more:,} more {name}: --json has all"] if more > 1 else lines
+    more = len(lines) - _SHOWN
+    return [*lines[:_SHOWN], f"and {more:,} more {name}: --json has all"] if more > 1 else lines
 
 
 def _closings(arc: "Arc") -> str:

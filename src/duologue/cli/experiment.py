@@ -207,25 +207,26 @@ def _told(held: "Execution", manner: Manner) -> int:
 
     now = held.sorted()
     why = held.purse.why if held.purse is not None else ""
-    damaged, shown = dict(now.damaged), dict[str, str]()
-    if manner.quiet:
-        typer.echo(held.run.name)
-    elif not manner.json:
-        report = Report.of(held.run, held.plan, held.standings, busy=False)
-        report = with_outcome(report, held.run, held.plan, held.standings)
+    # However little of it is shown: reckoning finds damage, and the exit code tells of that.
+    report = Report.of(held.run, held.plan, held.standings, busy=False)
+    report = with_outcome(report, held.run, held.plan, held.standings)
+    shown = not (manner.quiet or manner.json)
+    if shown:
         show(report, held.run.path.parent)
-        damaged |= (shown := report.damaged)
+    elif manner.quiet:
+        typer.echo(held.run.name)
     for wrong in held.wrong:
         typer.echo(f"duologue: {wrong}; nothing is appended to it any more", err=True)
     if why:
         typer.echo(f"duologue: the budget is reached: {why}", err=True)
-    found = {**damaged, **(held.crew.damaged if held.crew is not None else {})}
-    for conv, damage in found.items():
-        if conv not in shown:
-            typer.echo(f"duologue: {conv} cannot go on: {damage}", err=True)
+    stopped = {**now.damaged, **(held.crew.damaged if held.crew is not None else {})}
+    for conv, damage in {**report.damaged, **stopped}.items():
+        if not (shown and conv in report.damaged):
+            told = f"{conv} cannot go on: {damage}" if conv in stopped else damage
+            typer.echo(f"duologue: {told}", err=True)
     if held.interrupted:
         return INTERRUPTED
-    return FAILED if now.failed or found else 0
+    return FAILED if now.failed or report.damaged or stopped else 0
 
 
 def refuse(typed: dict[str, object]) -> None:

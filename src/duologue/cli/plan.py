@@ -17,8 +17,6 @@ from duologue.core.experiment import OUTCOMES, Experiment
 from duologue.core.experimentfile import read
 from duologue.core.plan import Plan
 from duologue.core.plan import plan as planned
-from duologue.core.toml_document import nearest
-from duologue.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from duologue.estimate import Forecast, Model, Rate, Share
@@ -42,17 +40,14 @@ def source(name: str, folder: Path) -> str:
     Raises:
         ConfigurationError: there is no such file and no such experiment, or it cannot be read.
     """
-    from duologue.cli.asking import text_of
+    from duologue.cli.asking import missing, text_of
 
     path = folder / name
     if path.exists() and not (name in ready() and path.is_dir()):
         return text_of(path)
     if name in ready():
         return (resources.files("duologue") / "experiments" / f"{name}.toml").read_text("utf-8")
-    meant = nearest(name, ready()) or f"experiments: {', '.join(ready())}"
-    raise ConfigurationError(
-        f"there is no file {name!r} here and no experiment of that name; {meant}"
-    )
+    raise missing(name, experiments=ready())
 
 
 def load(name: str, folder: Path) -> Experiment:

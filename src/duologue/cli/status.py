@@ -1,6 +1,7 @@
 """``duologue status``: how a run stands, at any time, from any terminal; it reads the log only."""
 
 from collections import Counter
+from math import floor, log10
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -205,20 +206,27 @@ def _outcome(report: Report, typed: str) -> None:
     _row("outcome", f"{report.outcome}, {OUTCOMES[report.outcome]}")
     wide = max(map(len, report.cells))
     for cell, found in report.cells.items():
-        _row("", f"{cell:<{wide}}  n {found.n:<4} {_found(found)}")
+        _row("", f"{cell:<{wide}}  n {found.n:<4} {figures(found)}")
 
 
-def _found(found: Outcome) -> str:
+def figures(found: Outcome) -> str:
     """What an outcome came to, in words, with its interval at 95 per cent."""
     if found.kinds:
         return ", ".join(f"{kind} {_percent(share)}" for kind, share in found.kinds.items())
     if (spread := found.spread) is None:
         return "none has it"
     some = f" ({spread.n} have it)" if spread.n < spread.of else ""
-    places = 2 if spread.mean >= 1 else 3
+    form = f",.{_places(spread.mean)}f"
     if spread.low is None:
-        return f"{spread.mean:.{places}f}{some}"
-    return f"{spread.mean:.{places}f} [{spread.low:.{places}f}, {spread.high:.{places}f}]{some}"
+        return f"{spread.mean:{form}}{some}"
+    return f"{spread.mean:{form}} [{spread.low:{form}}, {spread.high:{form}}]{some}"
+
+
+def _places(mean: float) -> int:
+    """Decimal places for a mean and its interval: two; below 1, so many that three figures show."""
+    if mean >= 1:
+        return 2
+    return 2 - floor(log10(mean)) if mean > 0 else 3
 
 
 def _percent(share: Rate) -> str:

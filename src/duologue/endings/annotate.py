@@ -35,7 +35,6 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The numbers of the detectors, all in ``weights.toml``.
 
     Attributes:
-        version: of the numbers; it changes when they do.
         bias: what a turn has to overcome to be a leave-taking.
         leave: the weight of each of ``FEATURES`` in that.
         near: likeness from which a turn repeats another.
@@ -45,7 +44,6 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         refusing: the share up to which it can be a refusal.
     """
 
-    version: int
     bias: float
     leave: dict[str, float]
     near: float

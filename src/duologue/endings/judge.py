@@ -41,7 +41,8 @@ talk: everything else.
 Answer with one line a turn and nothing else: its number, a blank, its label."""
 
 _THOUGHT = 3000  # tokens that a judge may spend before it answers ...
-_LINE = 16  # and on each turn
+_LINE = 16  # and on each turn ...
+_MOST = 4096  # and in all: some models refuse to be asked for more
 _ANSWER = re.compile(r"^\W*(\d+)\W+([a-z_]+)\W*$", re.MULTILINE)
 
 
@@ -84,7 +85,7 @@ def commission(messages: Iterable[Message], model: str) -> ConversationSpec:
 
 def _sampling(turns: int) -> Sampling:
     """As sure as it can be, and not without end: small models repeat themselves when they are."""
-    return Sampling(temperature=0.0, max_tokens=_THOUGHT + _LINE * turns)
+    return Sampling(temperature=0.0, max_tokens=min(_THOUGHT + _LINE * turns, _MOST))
 
 
 def heard(reply: str, turns: int) -> tuple[Label | None, ...]:

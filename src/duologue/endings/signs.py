@@ -180,7 +180,7 @@ def _finder(heads: dict[str, _Entries]) -> Callable[[str], Iterable[tuple[int, _
 def _lines(data: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """(sign, heads, what follows) of every line, with the word lists filled in."""
     for sign, languages in data.items():
-        if sign not in {"version", "words", "mark"}:
+        if sign not in {"words", "mark"}:
             for lines in languages.values():
                 for heads, follows in lines.items():
                     yield sign, heads, _filled(follows, data["words"])
@@ -199,13 +199,19 @@ def _as_words(text: str) -> str:
 
 
 def _start(text: str) -> int:
-    """Where what is said begins: after a block of reasoning that a model left in, if it ends."""
+    """Where what is said begins: after the reasoning that a model left in.
+
+    That is a block that the turn begins with, also one that was cut off if its mark has a line of
+    its own, as models write it; or all up to a ``</think>`` that words follow. A turn that only
+    speaks of these marks is said, all of it.
+    """
     if "<" not in text:  # one character is found far sooner than eight
         return 0
-    at = text.find(_THOUGHT)
+    opened, at = text.lstrip().startswith(_THINKING), text.find(_THOUGHT)
     if at >= 0:
-        return at + len(_THOUGHT)
-    return len(text) if text.lstrip().startswith(_THINKING) else 0
+        after = at + len(_THOUGHT)
+        return after if opened or _WORD.search(text, after) else 0
+    return len(text) if text.lstrip().startswith(f"{_THINKING}\n") else 0
 
 
 @lru_cache(maxsize=_RECENT)

@@ -20,7 +20,7 @@ from duologue.endings.described import GIVEN
 from duologue.store.live import Typed, live_path, typed
 from duologue.store.run import Run
 from duologue.store.segment import read
-from duologue.web.turns import Cell, Turn, cell, colours, how, shown
+from duologue.web.turns import Cell, Turn, cell, colours, ended_for_good, how, shown
 
 
 class News(msgspec.Struct, frozen=True):
@@ -78,7 +78,7 @@ class Tail:
         self._named = 0
 
     def more(self) -> tuple[list[News], bool]:
-        """What is new, and whether nothing more will come: ended, or nobody is writing.
+        """What is new, and whether nothing more will come: ended for good, or nobody is writing.
 
         Raises:
             RecordError: the record cannot be followed.
@@ -87,7 +87,7 @@ class Tail:
         # Asked before reading: what a writer wrote before it went away is read in this round.
         busy = self._run.busy()
         news = [each for record in self._records() for each in self._take(record)]
-        if not busy or self._state.ended is not None:
+        if not busy or ended_for_good(self._state):
             return news, True
         return [*news, *self._typing()], False
 

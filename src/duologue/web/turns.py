@@ -23,7 +23,7 @@ from duologue.core.spec import ConversationSpec
 from duologue.core.state import State
 from duologue.core.transcript import Mark, Spoken, Status, characters
 from duologue.endings.codebook import Annotation, Arc, EndState, Label
-from duologue.endings.described import policy
+from duologue.endings.described import rules
 from duologue.endings.strip import CELLS
 from duologue.formats.crossing import IMPORTED_MODEL
 from duologue.web.readings import Reading
@@ -157,6 +157,8 @@ class Head(msgspec.Struct, frozen=True):
         names: who speaks.
         status: how far it has come.
         running: whether it is being held now.
+        growing: whether more of it may come: a failed one may be tried again while its run is
+            being written.
         summary: the one line under the title.
         facts: everything else.
         ended: how it ended; empty while it goes on.
@@ -171,6 +173,7 @@ class Head(msgspec.Struct, frozen=True):
     names: tuple[Name, ...]
     status: Status
     running: bool
+    growing: bool
     summary: str
     facts: tuple[Fact, ...]
     ended: str
@@ -340,13 +343,14 @@ def _moments(arc: Arc) -> Iterator[Moment]:
 def head(reading: Reading) -> Head:
     """What stands above a conversation."""
     read, started = reading.transcript, reading.transcript.state.begun()
-    running = read.state.ended is None and reading.run.busy()
+    growing = not ended_for_good(read.state) and reading.run.busy()
     return Head(
         id=reading.id,
         run=reading.run.name,
         names=tuple(_names(read.names, started.spec)),
         status=read.status,
-        running=running,
+        running=growing and read.state.ended is None,
+        growing=growing,
         summary=" · ".join(_summary(reading)),
         facts=tuple(fact for fact in _facts(reading, started) if fact.values),
         ended=how(read.state.ended) if read.state.ended else "",
@@ -355,6 +359,11 @@ def head(reading: Reading) -> Head:
         turns=len(read.spoken),
         records=len(reading.records),
     )
+
+
+def ended_for_good(state: State) -> bool:
+    """Whether nothing can follow; one that failed may be tried again."""
+    return state.ended is not None and state.ended.reason is not EndReason.ERROR
 
 
 def _names(names: Sequence[str], spec: ConversationSpec) -> Iterator[Name]:
@@ -385,8 +394,7 @@ def _facts(reading: Reading, started: ConversationStarted) -> Iterator[Fact]:
     if foreign:
         yield Fact("imported", (f"{moment(reading.records[0].at)}, {_file(started.source)}",))
     else:
-        # Whether they were told stands in the next line.
-        yield Fact("may end by", tuple(policy(spec).split(" · ")[:-1]))
+        yield Fact("may end by", rules(spec))
         yield Fact("were told", tuple(_told(spec)) or ("nothing: no system prompt at all",))
     yield Fact("opening", tuple(f"{line.author}: {_quoted(line.text)}" for line in spec.opening))
     yield Fact("private", tuple(_private(spec)))

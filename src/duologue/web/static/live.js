@@ -49,6 +49,7 @@ function clear() { typing.hidden = true; typing.replaceChildren(); typing.datase
 
 function begin(line) {
   clear();
+  close.textContent = "It goes on."; // also where a failed conversation is tried again
   typing.dataset.turn = line.turn;
   typing.hidden = false;
   const turn = fragment('<article class="turn typing"><div class="margin"><span class="number"></span></div><div class="said"><h2><span class="name"></span><span class="badge">speaks now</span></h2><details class="reasoning" hidden><summary>thinks first</summary><div class="words as-written"></div></details><div class="words as-written" dir="auto"></div></div></article>');
@@ -142,4 +143,4 @@ pause.addEventListener("click", () => follow(!follows));
 document.getElementById("newest").addEventListener("click", () => { follow(true); });
 key("f", () => { if (!bar.hidden) follow(!follows); });
 key("G", () => { if (bar.hidden) go(all().at(-1)); else follow(true); });
-if (holder.dataset.running === "yes") start();
+if (holder.dataset.growing === "yes") start();
