@@ -212,10 +212,10 @@ def unfinished(library: Library, prefix: str) -> ConversationSpec:
         return _asked(found).spec
     state = fold(events)
     count = len(state.entries)
-    if state.ended is not None and state.ended.reason is not EndReason.ERROR:
-        unknown = " --model NAME=MODEL …" if state.ended.reason is EndReason.IMPORT else ""
+    if (ended := state.ended) is not None and ended.stands:
+        unknown = " --model NAME=MODEL …" if ended.reason is EndReason.IMPORT else ""
         raise ConfigurationError(
-            f"{conv} is over ({state.ended.reason.value}): 'duologue branch {conv} --at {count} "
+            f"{conv} is over ({ended.reason.value}): 'duologue branch {conv} --at {count} "
             f"--turns {count + 10}{unknown}' goes on from its end"
         )
     return state.begun().spec

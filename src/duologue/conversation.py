@@ -17,7 +17,6 @@ from duologue.core.event import (
     AttemptFailed,
     ConversationEnded,
     ConversationStarted,
-    EndReason,
     Event,
     TurnCompleted,
     TurnStarted,
@@ -74,7 +73,7 @@ async def converse(
             "the spec differs from the one that the history began with: go on with the recorded "
             "spec, or branch to change it"
         )
-    if state.ended is not None and state.ended.reason is not EndReason.ERROR:
+    if state.over:
         return
     require(spec.ending, detectors)
     if state.started is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from duologue.api import go_on, hold, recorded
-from duologue.core.event import ConversationEnded, EndReason, Event
+from duologue.core.event import ConversationEnded, EndReason
 from duologue.core.message import Message
 from duologue.core.plan import Plan
 from duologue.core.provider import Provider
@@ -149,17 +149,13 @@ def _ended(run: Run, over: Collection[str], damaged: Damaged) -> Iterator[tuple[
             continue
         found = open_.setdefault(conv, [])
         found.append(line)
-        if (record := line.record) is not None and _over(record.event):
-            lengths[conv] = record.seq + 1
+        event = line.record.event if line.record is not None else None
+        if line.record is not None and isinstance(event, ConversationEnded) and event.stands:
+            lengths[conv] = line.record.seq + 1
         if lengths.get(conv) == len(found):
             state = _state(run, conv, open_.pop(conv), damaged)
             if state is not None:
                 yield conv, state
-
-
-def _over(event: Event) -> bool:
-    """Whether it is an end that stands."""
-    return isinstance(event, ConversationEnded) and event.reason is not EndReason.ERROR
 
 
 def _state(run: Run, conv: str, lines: list[Line], damaged: Damaged) -> State | None:
@@ -225,8 +221,7 @@ async def judge(
     place = Library(library.path / JUDGED)
     if (place.path / digest).is_dir():
         done = recorded(*place.find(digest))
-        ended = done.transcript.state.ended
-        if ended is None or ended.reason is EndReason.ERROR:
+        if not done.transcript.state.over:
             done = await go_on(place, digest, providers=providers)
     else:
         done = await hold(Asked(digest, spec), place, providers=providers)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from duologue.core.experiment import Member
+from duologue.core.experiment import Experiment, Member
 from duologue.core.factors import members
 from duologue.core.plan import plan
 from duologue.core.provider import Provider
@@ -32,6 +32,13 @@ from duologue.store.standing import Spend, Standings
 from duologue.verify import verify
 from recording import folder as single
 from scale_parts import scripted
+
+
+def of_functions(folder: Path, module: str, monkeypatch: pytest.MonkeyPatch) -> Experiment:
+    """Both orders of two seats for which ``reply`` of a module in the folder speaks."""
+    monkeypatch.setenv("PYTHONPATH", f"{folder}:{os.environ.get('PYTHONPATH', '')}")
+    seats = tuple(Member(model=f"function:{module}:reply", name=name) for name in "AB")
+    return replace(scripted(folder), participants=seats)
 
 
 async def _carry_out(run: Run, wanted: Wanted) -> Standings:
@@ -80,14 +87,7 @@ async def test_a_budget_that_is_reached_stops_between_turns_and_can_be_raised(
         "from duologue.core.provider import Completion, Usage\n"
         "def reply(view): return Completion('so', usage=Usage(6, 4), cost=0.5, seconds=60.0)\n"
     )
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
-    experiment = replace(
-        scripted(tmp_path),
-        participants=(
-            Member(model="function:dear:reply", name="A"),
-            Member(model="function:dear:reply", name="B"),
-        ),
-    )
+    experiment = of_functions(tmp_path, "dear", monkeypatch)
     run = folder(Library(tmp_path / "runs"), experiment)
     for budget, spent in (
         (Budget(tokens=45), 40),
@@ -116,15 +116,8 @@ async def test_what_is_being_said_in_an_experiment_can_be_read_beside_its_log(
         "            Path(os.environ['SEEN']).write_text(now.text)\n"
         "    yield 'far'\n"
     )
-    experiment = replace(
-        scripted(tmp_path),
-        participants=(
-            Member(model="function:slow:reply", name="A"),
-            Member(model="function:slow:reply", name="B"),
-        ),
-    )
+    experiment = of_functions(tmp_path, "slow", monkeypatch)
     run = folder(Library(tmp_path / "runs"), experiment)
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
     monkeypatch.setenv("RUN", str(run.path))
     monkeypatch.setenv("SEEN", str(tmp_path / "seen"))
     found = await _carry_out(run, Wanted(workers=2))

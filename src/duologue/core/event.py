@@ -280,6 +280,11 @@ class ConversationEnded(_Fact, frozen=True, tag="conversation_ended"):
     detail: str | None = None
     sign: str | None = None
 
+    @property
+    def stands(self) -> bool:
+        """Whether nothing can follow; what failed can be tried again."""
+        return self.reason is not EndReason.ERROR
+
 
 Event = (
     ConversationStarted

@@ -86,6 +86,11 @@ class State(msgspec.Struct, frozen=True):
         """The number of the next message."""
         return len(self.entries) + 1
 
+    @property
+    def over(self) -> bool:
+        """Whether it came to an end that stands."""
+        return self.ended is not None and self.ended.stands
+
     def begun(self) -> ConversationStarted:
         """How the conversation began.
 

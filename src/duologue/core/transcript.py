@@ -142,7 +142,7 @@ def status(state: State) -> Status:
     """What the facts say about how far a conversation has come."""
     if state.ended is None:
         return Status.INTERRUPTED
-    if state.ended.reason is EndReason.ERROR:
+    if not state.over:
         return Status.FAILED
     return Status.IMPORTED if state.ended.reason is EndReason.IMPORT else Status.ENDED
 

@@ -129,7 +129,6 @@ class Crew:
         self._lock = lock
         self.standings = standings
         self._specs = specs
-        self._alike = seats_alike(specs.values())
         self._how = how
         self._purse = purse
         self._seen = seen
@@ -204,7 +203,7 @@ class Crew:
                 self._how.most,
                 self._how.workers,
                 self._purse is not None,
-                self._alike,
+                seats_alike(self._specs.values()),
                 self._how.carrier.origin(self._run.holder()),
             )
         )

@@ -20,7 +20,7 @@ from duologue.endings.described import GIVEN
 from duologue.store.live import Typed, live_path, typed
 from duologue.store.run import Run
 from duologue.store.segment import read
-from duologue.web.turns import Cell, Turn, cell, colours, ended_for_good, how, shown
+from duologue.web.turns import Cell, Turn, cell, colours, how, shown
 
 
 class News(msgspec.Struct, frozen=True):
@@ -87,7 +87,7 @@ class Tail:
         # Asked before reading: what a writer wrote before it went away is read in this round.
         busy = self._run.busy()
         news = [each for record in self._records() for each in self._take(record)]
-        if not busy or ended_for_good(self._state):
+        if not busy or self._state.over:
             return news, True
         return [*news, *self._typing()], False
 

@@ -343,7 +343,7 @@ def _moments(arc: Arc) -> Iterator[Moment]:
 def head(reading: Reading) -> Head:
     """What stands above a conversation."""
     read, started = reading.transcript, reading.transcript.state.begun()
-    growing = not ended_for_good(read.state) and reading.run.busy()
+    growing = not read.state.over and reading.run.busy()
     return Head(
         id=reading.id,
         run=reading.run.name,
@@ -359,11 +359,6 @@ def head(reading: Reading) -> Head:
         turns=len(read.spoken),
         records=len(reading.records),
     )
-
-
-def ended_for_good(state: State) -> bool:
-    """Whether nothing can follow; one that failed may be tried again."""
-    return state.ended is not None and state.ended.reason is not EndReason.ERROR
 
 
 def _names(names: Sequence[str], spec: ConversationSpec) -> Iterator[Name]:
