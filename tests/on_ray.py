@@ -11,7 +11,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,15 @@ _PATIENCE_S = 90
 
 _MODEL = """
 import asyncio
+from pathlib import Path
 from duologue.core.provider import Completion, Usage
+
+PAUSE = Path(__file__).with_name("pause")
 
 async def reply(view):
     await asyncio.sleep(0.1)  # how long the model takes
+    while PAUSE.exists():
+        await asyncio.sleep(0.02)
     words = f"{view.participant} says {len(view.messages)}: " + "wörd " * len(view.messages)
     return Completion(words, usage=Usage(6, 4))
 """
@@ -109,14 +115,25 @@ def workers(cluster: Any) -> dict[int, Any]:
     return found
 
 
-def victim(cluster: Any, process: "subprocess.Popen[bytes]", came: Came) -> tuple[int, Any]:
-    """A worker to kill, not on the node that holds the cluster together, and its node."""
+@contextmanager
+def paused(folder: Path) -> Iterator[None]:
+    """The models say nothing meanwhile, so nothing can end, however slow this machine is."""
+    (folder / "pause").touch()
+    yield
+    (folder / "pause").unlink()
+
+
+def victim(cluster: Any, run: Run, came: Came) -> tuple[int, Any]:
+    """A worker to kill, not on the node that holds the cluster together, and its node.
+
+    Each segment holds a conversation by then that somebody has to go on with.
+    """
     until = time.monotonic() + _PATIENCE_S
-    while process.poll() is None and time.monotonic() < until:
+    while time.monotonic() < until:
         found = workers(cluster)
         came.nodes_used = max(came.nodes_used, len({id(node) for node in found.values()}))
         for pid, node in found.items():
-            if node != cluster.head_node:
+            if node != cluster.head_node and underway(run) == 2:
                 return pid, node
         time.sleep(0.01)
     raise AssertionError(f"there was nobody to kill: {came}")
@@ -137,26 +154,39 @@ def grown(run: Run, process: "subprocess.Popen[bytes]", by: int) -> bool:
     return False
 
 
+def underway(run: Run) -> int:
+    """In how many segments conversations stand that have not ended."""
+    latest: dict[str, tuple[int, Path, str]] = {}
+    for segment in run.segments():
+        for record in map(json.loads, segment.read_bytes().split(b"\n")[:-1]):
+            here = (record["seq"], segment, record["event"]["kind"])
+            latest[record["conv"]] = max(here, latest.get(record["conv"], here))
+    return len({segment for _, segment, kind in latest.values() if kind != "conversation_ended"})
+
+
 def suffer(cluster: Any, file: Path, came: Came) -> None:
-    """Hold the experiment; kill workers, a node and a parent on the way."""
+    """Hold the experiment; kill a worker, a node, a worker and the parent on the way.
+
+    One worker alone then has to go on, in its own segment, from what stands in the other one's.
+    """
     run, address = Run(file.parent / "killed" / "rayed"), cluster.address
     process = start(file, "killed", f"--on=ray={address}")
-    for turn in range(KILLS):
+    for kill in range(KILLS):
         assert grown(run, process, GROWTH), f"there was nothing more to kill: {came}"
-        pid, node = victim(cluster, process, came)
-        if turn == 1:
-            cluster.remove_node(node, allow_graceful=False)
-            cluster.add_node(num_cpus=1)
-            came.nodes += 1
-        elif turn == 2:
-            process.kill()
-            end(process, came)
-            process = start(file, "killed", f"--on=ray={address}")
-            came.parents += 1
-        else:
-            os.kill(pid, signal.SIGKILL)
-            came.workers += 1
+        with paused(file.parent):
+            pid, node = victim(cluster, run, came)
+            if kill == KILLS - 1:
+                process.kill()
+                came.parents += 1
+            elif kill == 1:
+                cluster.remove_node(node, allow_graceful=False)
+                cluster.add_node(num_cpus=1)
+                came.nodes += 1
+            else:
+                os.kill(pid, signal.SIGKILL)
+                came.workers += 1
     end(process, came)
+    end(start(file, "killed", f"--on=ray={address}", "--workers", "1"), came)
 
 
 def compare(run: Run, whole: Told, came: Came) -> None:
