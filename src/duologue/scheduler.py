@@ -8,7 +8,6 @@ and every delta to whoever watches, and to the live text beside the log.
 """
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Protocol
@@ -103,7 +102,7 @@ async def record(
         StoreError: the disk refused; everything before is in the log.
     """
     gate, passed, live = gate or Switch(), False, log.live(conv)
-    count = itertools.count(1)
+    others = _Others()
     facts = converse(spec, providers, history, key=conv, detectors=detectors)
     try:
         async with aclosing(facts):
@@ -112,20 +111,46 @@ async def record(
                     if not await gate.turn(conv):
                         return False
                     passed = True
+                    others.ask()
                 shown = item if isinstance(item, Delta) else _written(log, conv, item)
                 live.hear(shown)
                 watch(shown)
                 if over := isinstance(item, TurnCompleted | AttemptFailed):
                     gate.came(conv, item)
                     passed = False
-                if over or next(count) % BREATH == 0:
-                    # A provider that never waits must keep nobody waiting, nor a Ctrl-C.
+                if others.wait(over=over):
                     await asyncio.sleep(0)
     finally:
         live.close()
         if passed:
             gate.came(conv, None)
     return True
+
+
+class _Others:
+    """Whatever else the event loop has to do: a provider that never waits must not keep it waiting.
+
+    A Ctrl-C waits for the loop, too. Where a provider waited within the turn, the loop went round.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._items = 0
+        self._went = False
+
+    def ask(self) -> None:
+        """A turn begins."""
+        self._went = False
+        self._loop.call_soon(self._go)
+
+    def _go(self) -> None:
+        """The loop goes round."""
+        self._went = True
+
+    def wait(self, *, over: bool) -> bool:
+        """Whether it is theirs now, after one more item; ``over`` when that ends a turn."""
+        self._items += 1
+        return (over and not self._went) or self._items % BREATH == 0
 
 
 class Lease(msgspec.Struct, frozen=True):

@@ -10,15 +10,16 @@ conversation.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from collections.abc import AsyncGenerator, Awaitable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from http import HTTPStatus
 from io import BytesIO
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-from aiohttp import ClientResponse, ClientSession, ClientTimeout, StreamReader
+from aiohttp import ClientResponse, ClientSession, ClientTimeout
 from aiohttp.hdrs import CONTENT_TYPE
 from msgspec.structs import replace
 
@@ -95,51 +96,79 @@ async def connections() -> AsyncGenerator[ClientSession, None]:
 
 
 class _Exchange:
-    """What is known so far of one request and its response, should it fail."""
+    """One request and what has come of it, with one timer that ends a wait in which nothing comes.
 
-    def __init__(self, began: float) -> None:
+    The timer looks how long ago something came: to set it anew with each of a thousand pieces would
+    cost more than to read them.
+    """
+
+    def __init__(self, began: float, idle_s: float) -> None:
         self.began = began
         self.headers: Mapping[str, str] | None = None  # as they came: a key may be echoed in them
         self.reading: Reading | None = None
-
-
-class _Stall:
-    """Ends the reading of a body in which nothing comes for too long.
-
-    One timer for a reply, which looks how long ago something came: to set it anew with each of a
-    thousand pieces would cost more than to read them.
-    """
-
-    def __init__(self, body: StreamReader, idle_s: float) -> None:
-        self._body = body
+        self.piece = b""
         self._idle_s = idle_s
+        self._response: ClientResponse | None = None
+        self._asking: asyncio.Task[Any] | None = None
+        self._overdue = False
         self._loop = asyncio.get_running_loop()
         self._since: float | None = None
         self._timer = self._loop.call_later(idle_s, self._look)
 
-    async def part(self) -> bytes:
-        """The next bytes; empty at the end.
+    async def head(self, sent: Awaitable[ClientResponse]) -> ClientResponse:
+        """The head of the response to what is being sent.
 
         Raises:
             TimeoutError: none came.
         """
+        task = self._asking = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
+        before, self._since = task.cancelling(), self._loop.time()
+        try:
+            self._response = await sent
+        except asyncio.CancelledError:
+            # As in asyncio.timeout: whoever else cancelled the task meanwhile is heard.
+            if self._overdue and task.uncancel() <= before:
+                raise TimeoutError from None
+            raise
+        finally:
+            self._asking = self._since = None
+        self.headers = self._response.headers
+        return self._response
+
+    async def more(self) -> bool:
+        """Whether there are more bytes; they are in ``piece`` then.
+
+        Raises:
+            TimeoutError: none came.
+        """
+        assert self._response is not None  # noqa: S101 - its head has come
         self._since = self._loop.time()
         try:
-            return await self._body.readany()
+            self.piece = await self._response.content.readany()
         finally:
             self._since = None  # whoever asks is busy with them, and nobody is kept waiting
+        return bool(self.piece)
+
+    def whole(self) -> bool:
+        """Whether all of the response was read."""
+        return self._response is not None and self._response.content.at_eof()
 
     def _look(self) -> None:
         """Whether somebody waits, and has waited for too long."""
         waited = 0.0 if self._since is None else self._loop.time() - self._since
-        if waited >= self._idle_s:
-            self._body.set_exception(TimeoutError())
-        else:
+        if waited < self._idle_s:
             self._timer = self._loop.call_later(self._idle_s - waited, self._look)
+        elif self._asking is not None:
+            self._overdue = self._asking.cancel()
+        elif self._response is not None:
+            self._response.content.set_exception(TimeoutError())
 
     def close(self) -> None:
-        """Look no more."""
+        """Hang up, if there is anything left to come, and look no more."""
         self._timer.cancel()
+        if self._response is not None:
+            self._response.close()
 
 
 class HostedProvider:
@@ -192,18 +221,25 @@ class HostedProvider:
         Raises:
             ProviderError: named by the boundary that was crossed, with what had arrived.
         """
-        exchange = _Exchange(self._clock())
+        exchange = _Exchange(self._clock(), self._idle_s)
         failed: ProviderError | None = None
-        items = self._items(call.body, exchange)
+        reading: Reading | None = None
+        item: Delta | Completion | None = None
         try:
-            async for item in items:
+            reading = exchange.reading = await self._answered(call.body, exchange)
+            while not reading.done and await exchange.more():
+                for item in reading.feed(exchange.piece):
+                    yield item
+            for item in await self._rest(exchange, reading):
                 yield item
+            for item in reading.end():
+                yield self._clean(item)
         except Exception as error:  # noqa: BLE001 - whatever it was, no trace of it may leave here
             failed = self._told(error, exchange)
         finally:
-            await items.aclose()
+            exchange.close()
         if failed is not None:
-            del exchange, items  # what came may hold an echo of the key, and this frame goes along
+            del exchange, reading, item  # what came may hold an echo of the key
             raise failed
 
     async def aclose(self) -> None:
@@ -211,43 +247,30 @@ class HostedProvider:
         self._session = None
         await self._held.aclose()
 
-    async def _items(
-        self, body: bytes, exchange: _Exchange
-    ) -> AsyncGenerator[Delta | Completion, None]:
-        """What comes of one request."""
-        with (
-            closing(await self._ask(body)) as response,
-            closing(_Stall(response.content, self._idle_s)) as coming,
-        ):
-            exchange.headers = response.headers
-            if response.status != HTTPStatus.OK:
-                raise await self._refused(response, coming)
-            reading = exchange.reading = self._reading(
-                exchange, response.headers.get(CONTENT_TYPE, "")
-            )
-            while not reading.done and (part := await coming.part()):
-                for delta in reading.feed(part):
-                    yield delta
-            for delta in await self._rest(response, reading):
-                yield delta
-            for item in reading.end():
-                yield self._clean(item)
+    async def _answered(self, body: bytes, exchange: _Exchange) -> Reading:
+        """Send the request; what reads the body of a 200.
 
-    async def _ask(self, body: bytes) -> ClientResponse:
-        """Send the request; the head of the response."""
+        Raises:
+            ProviderError: it is another status.
+        """
         if self._given is None and self._session is None:
             self._session = await self._held.enter_async_context(connections())
         session = self._given or self._session
         assert session is not None  # noqa: S101 - one of them was just made
-        async with asyncio.timeout(self._idle_s):
-            return await session.post(
-                self._url,
-                data=BytesIO(body) if len(body) > _LARGE_BYTES else body,
-                headers=self._headers(),
-                allow_redirects=False,
-                timeout=_LIMITS,
-                proxy=self._proxy,
-            )
+        sent = session.post(
+            self._url,
+            data=BytesIO(body) if len(body) > _LARGE_BYTES else body,
+            headers=self._headers(),
+            allow_redirects=False,
+            timeout=_LIMITS,
+            proxy=self._proxy,
+        )
+        response = await exchange.head(sent)
+        if response.status != HTTPStatus.OK:
+            raise await self._refused(response, exchange)
+        began, clock = exchange.began, self._clock
+        declared = response.headers.get(CONTENT_TYPE, "")
+        return Reading(self.seat, self._dialect, declared, lambda: clock() - began)
 
     def _headers(self) -> dict[str, str]:
         """All that goes along with the body."""
@@ -263,12 +286,7 @@ class HostedProvider:
         given = headers or {}
         return {name.lower(): redact(value, self._key) for name, value in given.items()}
 
-    def _reading(self, exchange: _Exchange, content_type: str) -> Reading:
-        """What reads the body of a 200."""
-        began = exchange.began
-        return Reading(self.seat, self._dialect, content_type, lambda: self._clock() - began)
-
-    async def _refused(self, response: ClientResponse, coming: _Stall) -> ProviderError:
+    async def _refused(self, response: ClientResponse, exchange: _Exchange) -> ProviderError:
         """What any other status than 200 is."""
         headers = self._named(response.headers)
         if response.status in _REDIRECTS:
@@ -279,23 +297,23 @@ class HostedProvider:
             )
         body = bytearray()
         with suppress(aiohttp.ClientError, TimeoutError, OSError):  # what came must do
-            while len(body) < _ERROR_BYTES and (part := await coming.part()):
-                body += part
+            while len(body) < _ERROR_BYTES and await exchange.more():
+                body += exchange.piece
         clean = redact_bytes(bytes(body), self._key)
         return self._dialect.classify(response.status, headers, clean)
 
-    async def _rest(self, response: ClientResponse, reading: Reading) -> list[Delta]:
+    async def _rest(self, exchange: _Exchange, reading: Reading) -> list[Delta]:
         """What comes after the reply is known to be whole: usage, the end of HTTP.
 
         It is read so that the connection can be used again; a cut or a stall changes nothing here.
         """
         deltas: list[Delta] = []
-        if response.content.at_eof():
+        if exchange.whole():
             return deltas
         with suppress(aiohttp.ClientError, TimeoutError, OSError):
             async with asyncio.timeout(REST_S):
-                while part := await response.content.readany():
-                    deltas += reading.feed(part)
+                while await exchange.more():
+                    deltas += reading.feed(exchange.piece)
         return deltas
 
     def _clean(self, item: Delta | Completion) -> Delta | Completion:

@@ -7,6 +7,7 @@ when they are used. This module knows no conversation and no wire.
 
 import os
 import re
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -209,20 +210,17 @@ async def seated(spec: ConversationSpec) -> AsyncGenerator[dict[str, Provider], 
     Participants of the same model, reached in the same way, share one provider, and so one engine.
     """
     async with AsyncExitStack() as stack:
-        opened: dict[tuple[Any, ...], Provider] = {}
-        for participant in spec.participants:
-            if (way := _way(participant)) not in opened:
-                seats = sum(_way(other) == way for other in spec.participants)
+        ways = {seat.name: _way(seat) for seat in spec.participants}
+        sharing, opened = Counter(ways.values()), dict[tuple[Any, ...], Provider]()
+        for seat in spec.participants:
+            if (way := ways[seat.name]) not in opened:
                 options = Opening(
-                    participant.base_url,
-                    participant.stream,
-                    seats=seats,
-                    context=participant.context,
+                    seat.base_url, seat.stream, seats=sharing[way], context=seat.context
                 )
-                provider = await open_model(participant.model, options=options)
+                provider = await open_model(seat.model, options=options)
                 stack.push_async_callback(provider.aclose)
                 opened[way] = provider
-        yield {seat.name: opened[_way(seat)] for seat in spec.participants}
+        yield {name: opened[way] for name, way in ways.items()}
 
 
 def warnings(spec: ConversationSpec, environ: Environ = os.environ) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ import tomli_w
 from duologue.core.event import Event, Record, TurnStarted
 from duologue.errors import BusyError, FullError, LeavingError, RecordError, StoreError
 from duologue.store.chain import Head, intact
-from duologue.store.disk import make, sync
+from duologue.store.disk import sync
 from duologue.store.live import Live, Ration, live_path
 from duologue.store.segment import Clock, Line, Segment, now, read, read_at
 from duologue.store.spare import SPARE_BYTES, Spare
@@ -55,7 +55,9 @@ class Run:
 
     @classmethod
     def create(cls, path: Path, asked: dict[str, Any]) -> "Run":
-        """Make a new run; when this returns, a power cut takes neither it nor what was asked for.
+        """Make a new run; when this returns, a power cut takes nothing out of it.
+
+        It is made where nobody looks; its place in the library is what outlasts a power cut.
 
         Args:
             path: the folder to make; it must not be there.
@@ -66,7 +68,7 @@ class Run:
         """
         spec = tomli_w.dumps(asked).encode()
         try:
-            make(path)
+            path.mkdir(parents=True)
             _write_whole(path / SPEC_FILE, spec)
         except FileExistsError as error:
             raise StoreError(
