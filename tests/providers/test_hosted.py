@@ -204,6 +204,25 @@ def test_nobody_listens_at_a_closed_port() -> None:
         run(main())
 
 
+@pytest.mark.parametrize("after_s", [1.0, 600.0, 650.0])
+def test_whoever_is_cancelled_is_cancelled_even_in_the_moment_in_which_too_much_time_has_passed(
+    after_s: float,
+) -> None:
+    async def main() -> BaseException | None:
+        async with serving([900.0]) as server:
+            one = provider(server.url)
+            task = asyncio.create_task(asked(one))
+            asyncio.get_running_loop().call_later(after_s, task.cancel)
+            try:
+                await asyncio.wait([task])
+                return asyncio.CancelledError() if task.cancelled() else task.exception()
+            finally:
+                await one.aclose()
+
+    expected = asyncio.CancelledError if after_s <= 600 else ProviderTimeoutError
+    assert isinstance(run(main()), expected)
+
+
 @pytest.mark.parametrize("after", [["cut"], ["reset"], [100.0], [chunk(b": ping\n\n"), 700.0]])
 def test_whatever_happens_after_the_end_of_a_reply_changes_nothing(after: list[Step]) -> None:
     start = [head(), *map(chunk, HELLO[:2])]
