@@ -1,4 +1,6 @@
-"""A model behind loopback that takes its time, and counts how many calls are under way at once.
+"""A model behind loopback that counts how many calls are under way at once.
+
+It answers when nobody else has asked for a while, so the count does not depend on anybody's speed.
 
     python tests/counting_server.py SECONDS
 
@@ -40,10 +42,17 @@ class Counting:
                 await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split()[0]))
                 self.now, self.all = self.now + 1, self.all + 1
                 self.most = max(self.most, self.now)
-                await asyncio.sleep(self.seconds)  # the model thinks
+                await self._quiet()
                 self.now -= 1
                 writer.write(self.reply)
         writer.close()
+
+    async def _quiet(self) -> None:
+        """Wait until nobody else has asked for a while: then all who may ask are under way."""
+        known = -1
+        while known != self.all:
+            known = self.all
+            await asyncio.sleep(self.seconds)
 
 
 async def main() -> None:

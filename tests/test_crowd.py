@@ -42,7 +42,7 @@ def _command(folder: Path, file: Path, *more: str) -> list[str]:
 def test_two_workers_never_ask_a_model_oftener_at_once_than_one_may(tmp_path: Path) -> None:
     file = tmp_path / "crowd.toml"
     with subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, SERVER, "0.3"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, SERVER, "0.1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:
         assert server.stdin is not None
         assert server.stdout is not None
