@@ -69,7 +69,10 @@ _REFUSED_RUNS: list[tuple[list[str], str]] = [
     ([*SEATS, "--temperature", "-1"], "'--temperature'.*greater than or equal to 0"),
     ([*SEATS, "--temperature", "nan"], "'--temperature'"),
     ([*SEATS, "--max-tokens", "0"], "'--max-tokens'.*greater than or equal to 1"),
-    ([*SEATS, "--system", "latin"], "latin is not UTF-8: byte 1 cannot be read; save it as UTF-8"),
+    (
+        [*SEATS, "--system", "latin"],
+        "latin is not UTF-8: byte 1, on line 1, cannot be read; save it as UTF-8",
+    ),
     ([*SEATS, "--opener", "latin"], "latin is not UTF-8"),
     (
         [*SEATS, "--opener", "half \udce9"],
@@ -78,7 +81,10 @@ _REFUSED_RUNS: list[tuple[list[str], str]] = [
     ([*SEATS, "--frist", "Ada"], "No such option: --frist .*--first"),
     (["nobody.toml"], "no file 'nobody.toml' here, and none of .*conversations: founding"),
     (["."], r"cannot be read: Is a directory"),
-    (["latin.toml"], "latin.toml is not UTF-8: byte 13 cannot be read; save it as UTF-8"),
+    (
+        ["latin.toml"],
+        "latin.toml is not UTF-8: byte 13, on line 1, cannot be read; save it as UTF-8",
+    ),
     (["a.jsonl"], "a.jsonl, line 1"),
     (["broken.toml"], r"broken\.toml, line 2, column \d+"),
     (["typo.toml"], r'typo\.toml, line 3: unknown key "modl".*did you mean "model"'),

@@ -10,6 +10,7 @@ from duologue.core.experiment import Experiment, Manner
 from duologue.core.experimentfile import document, is_experiment, read
 from duologue.core.plan import plan
 from duologue.core.spec import Participant
+from duologue.endings.detectors import Lookout
 from duologue.errors import ConfigurationError, SpecError
 from duologue.providers.local.models import find
 from duologue.providers.registry import split
@@ -141,7 +142,27 @@ def test_a_null_cannot_be_written() -> None:
             "line 3: nothing is left: every cell is left out",
         ),
         ('seed = "x"', "line 3: seed: expected a whole number"),
-        ('ending = [{ kind = "exit", sentinel = " " }]', "my.toml: in the cell a+a: the sentinel"),
+        ('ending = [{ kind = "exit", sentinel = " " }]', "line 3: the sentinel ' ' cannot stand"),
+        (
+            '[endings.x]\nrules = [{ kind = "any", rules = [{ kind = "pass", token = " " }] }]',
+            "line 4: the token ' ' cannot stand",
+        ),
+        (
+            'ending = [{ kind = "exit" }]\nendings.x.rules = [{ kind = "pass", token = "[END]" }]',
+            "my.toml: in the cell a+a/x: '[END]' would be an exit and a pass at once",
+        ),
+        ("turns = 9_999_999_999_999_999_999", "line 3: one replicate of 4 cells would be 39,999,"),
+        ("turns = [1, 5_000_000]", "line 3: one replicate of 8 cells would be 20,000,004 turns"),
+        ('silence = "end"', 'expected a table; found the string "end"; write { kind = "end" }'),
+        ('silence = "ended"', 'line 3: silence: expected a table; found the string "ended"'),
+        (
+            '[openings]\nx = "a"\nreplicates = 3',
+            'found the whole number 3; if the key "replicates" is meant, it belongs at the top',
+        ),
+        (
+            '[openings]\nx = "a"\noutcome = "turns"',
+            'line 5: "outcome" is a level here: if the key is meant, it belongs at the top level',
+        ),
         ('systems = { x = "a", y = ["a", "a"] }', "a+a/x and a+a/y are the same conversation"),
     ],
 )
@@ -193,6 +214,18 @@ def test_a_fault_names_the_line_the_key_and_the_remedy(added: str, said: str) ->
             'line 4: no participant\'s model is "smolm2-135m"; did you mean "smollm2-135m"?',
         ),
         (
+            'participants = ["a",\n{ name = " ", model = "b" }]\npairs = "all"',
+            "line 2: the name ' ' cannot be read: give one visible line",
+        ),
+        (
+            'participants = [{ model = "b" }]\npair = "self"',
+            'line 2: unknown key "pair" at the top level; did you mean "pairs"?',
+        ),
+        (
+            'participants = [{ model = "b" }]\nturns = 3',
+            "my.toml: there is no key 'pairs', so this is a single conversation",
+        ),
+        (
             'participants = ["a", { nam = "B", model = "b" }]\npairs = "all"',
             'unknown key "nam" in participants[1]; did you mean "name"?',
         ),
@@ -200,6 +233,23 @@ def test_a_fault_names_the_line_the_key_and_the_remedy(added: str, said: str) ->
 )
 def test_a_fault_of_who_sits_together_names_its_line(text: str, said: str) -> None:
     assert said in refusal(text)
+
+
+def test_a_level_may_have_the_name_of_a_key_that_could_not_have_its_value() -> None:
+    experiment = read(f'{HEAD}[openings]\nsilence = " "\nturns = ["a", "b"]\n', "my.toml")
+    assert list(experiment.openings) == ["silence", "turns"]
+
+
+def test_a_number_of_turns_is_left_out_by_its_number() -> None:
+    text = f"{HEAD}turns = [4, 8, 9]\n[[exclude]]\nturns = 4\n[[exclude]]\nturns = [9]\n"
+    assert {cell.factors["turns"] for cell in plan(read(text, "my.toml")).cells} == {"8"}
+
+
+def test_a_sign_that_nobody_knows_is_named_with_its_line() -> None:
+    rules = '[endings.x]\nrules = [{{ kind = "detector", sign = "{}" }}]\n'
+    with pytest.raises(SpecError, match=r"line 4: the ending declares a detector of 'closd'"):
+        read(HEAD + rules.format("closd"), "my.toml", eyes=Lookout)
+    assert read(HEAD + rules.format("closed"), "my.toml", eyes=Lookout).endings
 
 
 def test_more_than_can_be_planned_is_refused_before_it_is_planned() -> None:

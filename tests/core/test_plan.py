@@ -27,6 +27,7 @@ from duologue.core.spec import (
     Line,
     Nudge,
     Participant,
+    Pass,
     RoundRobin,
     Sampling,
     Sequence,
@@ -406,8 +407,9 @@ def test_a_fault_of_an_experiment_made_by_a_program_names_its_place() -> None:
 
 
 def test_a_spec_that_cannot_be_held_names_its_cell() -> None:
-    with pytest.raises(ConfigurationError, match=r"in the cell a\+b/x: the sentinel"):
-        plan(replace(TWO, endings={"x": EndingVariant(rules=(Exit(" "),))}))
+    varied = {"x": EndingVariant(rules=(Pass("[END]"),))}
+    with pytest.raises(ConfigurationError, match=r"in the cell a\+b/x: '\[END\]' would be"):
+        plan(replace(TWO, ending=(Exit(),), endings=varied))
 
 
 def test_cells_of_one_name_are_refused() -> None:

@@ -147,8 +147,10 @@ def text_of(path: Path) -> str:
     try:
         return path.read_bytes().decode()  # line ends are the writer's: nothing is translated
     except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(
-            f"{path} is not UTF-8: byte {error.start} cannot be read; save it as UTF-8"
+            f"{path} is not UTF-8: byte {error.start}, on line {line}, cannot be read; save it as "
+            "UTF-8"
         ) from error
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error

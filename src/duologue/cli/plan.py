@@ -56,10 +56,11 @@ def load(name: str, folder: Path) -> Experiment:
     Raises:
         ConfigurationError: there is none, or it makes no sense.
     """
+    from duologue.endings.detectors import Lookout
     from duologue.providers.registry import split
 
     where = name if name not in ready() else f"{name}.toml"
-    return read(source(name, folder), where, known=split)
+    return read(source(name, folder), where, known=split, eyes=Lookout)
 
 
 def complete_experiment(incomplete: str) -> list[str]:
@@ -194,14 +195,18 @@ def _many(count: int, noun: str) -> str:
 
 def _table(expected: "Forecast") -> Iterator[str]:
     """The cells, a line each, under a line that says what is what."""
+    from rich.cells import cell_len
+
+    from duologue.cli.words import padded
+
     rows = [("cell", "conversations", "tokens said", "cost")]
     for each in expected.cells:
         said = _between(each.low.output, each.high.output)
         cost = _cost(each.low, each.high)
         rows.append((each.cell.key, f"{each.conversations:,}", said, cost))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    widths = [max(cell_len(row[column]) for row in rows) for column in range(3)]
     for key, count, said, cost in rows:
-        yield f"{key:<{widths[0]}}  {count:>{widths[1]}}  {said:>{widths[2]}}  {cost}"
+        yield f"{padded(key, widths[0])}  {count:>{widths[1]}}  {said:>{widths[2]}}  {cost}"
 
 
 def _between(low: int, high: int) -> str:

@@ -47,6 +47,11 @@ def one_line(text: str, style: str = "") -> Text:
     return shown
 
 
+def padded(text: str, width: int) -> str:
+    """``text`` with spaces after it up to so many columns; some characters take two."""
+    return text + " " * (width - cell_len(text))
+
+
 def spelled(text: str) -> Text:
     """A silent message, every character as a symbol; a long one is cut, and says so."""
     shown = Text(style=SYMBOL)

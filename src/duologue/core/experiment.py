@@ -168,7 +168,10 @@ What is drawn is drawn from the replicate's seed.
 """
 
 
-Exclusion: TypeAlias = Annotated[dict[str, str | tuple[str, ...]], _SOME]
+Level: TypeAlias = str | int
+"""A level by its name; one of ``turns`` is a number."""
+
+Exclusion: TypeAlias = Annotated[dict[str, Level | tuple[Level, ...]], _SOME]
 """Which cells to leave out: for each factor named, the level or levels; all must fit."""
 
 

@@ -5,7 +5,7 @@ has changed in turn. This module takes an experiment for sound (``duologue.core.
 whether it is) and knows no ids, seeds or replicates.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import combinations, combinations_with_replacement, product
 from typing import TypeAlias, TypeVar
@@ -19,6 +19,7 @@ from duologue.core.experiment import (
     EndingVariant,
     Exclusion,
     Experiment,
+    Level,
     Manner,
     Member,
     Opening,
@@ -156,9 +157,10 @@ def _shown(cast: Cast, taken: set[str]) -> tuple[str, ...]:
     return tuple(shown)
 
 
-def base(experiment: Experiment, seating: Seating) -> ConversationSpec:
-    """What is the same in every conversation of a seating."""
-    pool = {member.name: member for member in members(experiment)}
+def base(
+    experiment: Experiment, pool: Mapping[str | None, Member], seating: Seating
+) -> ConversationSpec:
+    """What is the same in every conversation of a seating, whose members are in ``pool``."""
     seats = zip(seating.names, seating.cast, strict=True)
     spec = ConversationSpec(
         tuple(_seat(name, pool[member]) for name, member in seats),
@@ -340,6 +342,6 @@ def leaves_out(rule: Exclusion, combination: Combination) -> bool:
     return all(factors[factor] in wanted(level) for factor, level in rule.items())
 
 
-def wanted(level: str | tuple[str, ...]) -> tuple[str, ...]:
-    """The levels that an ``exclude`` rule names for a factor."""
-    return (level,) if isinstance(level, str) else level
+def wanted(level: Level | tuple[Level, ...]) -> tuple[str, ...]:
+    """The levels that an ``exclude`` rule names for a factor; a number is its own name."""
+    return tuple(map(str, level)) if isinstance(level, tuple) else (str(level),)

@@ -7,9 +7,20 @@ makes no spec and knows no lines.
 
 from collections.abc import Iterable, Iterator
 from math import prod
-from typing import Any
+from typing import Any, get_type_hints
 
-from duologue.core.experiment import OUTCOMES, BySeat, Cross, Experiment, Opening, Said, TurnOrder
+import msgspec
+
+from duologue.core.experiment import (
+    OUTCOMES,
+    BySeat,
+    Cross,
+    Exclusion,
+    Experiment,
+    Opening,
+    Said,
+    TurnOrder,
+)
 from duologue.core.factors import (
     SCENARIO,
     Combination,
@@ -23,13 +34,16 @@ from duologue.core.factors import (
     wanted,
 )
 from duologue.core.message import silence
-from duologue.core.spec import Sampling, TurnCap
-from duologue.core.toml_document import Fault, nearest, quoted
+from duologue.core.spec import Ending, Sampling, TurnCap, check_name, check_rules
+from duologue.core.toml_document import TOP, Fault, nearest, quoted
 from duologue.core.toml_lines import Path
+from duologue.errors import ConfigurationError
 
 _FEWEST = 2
 _MOST_CELLS = 100_000
 """More combinations than these are a slip: a plan of them would take minutes, and gigabytes."""
+_MOST_TURNS = 10_000_000
+"""Each turn of one replicate is reckoned when the plan is shown: more of them would take longer."""
 _MOST_CONVERSATIONS = 1_000_000
 """Two ids of 48 bits are the same among so many in 0.18 % of plans; that grows as the square."""
 _BEFORE = ", whatever 'exclude' leaves out"
@@ -53,6 +67,7 @@ _NAMED = (
     "silences",
 )
 """The factors whose levels are tables of named variants."""
+_HINTS = get_type_hints(Experiment, include_extras=True)
 
 
 def kept(experiment: Experiment) -> Iterator[Combination]:
@@ -91,6 +106,10 @@ def _of_participants(experiment: Experiment) -> Iterator[Fault]:
     staged = experiment.scenario is not None or experiment.scenarios
     for at, member in enumerate(pool):
         name = str(member.name)
+        try:
+            check_name(name)
+        except ConfigurationError as error:
+            yield Fault(("participants", at), str(error))
         if seen.setdefault(name, at) != at:
             text = f"two participants are named {quoted(name)}: give this one another 'name'"
             yield Fault(("participants", at), text)
@@ -143,19 +162,28 @@ def _of_keys(experiment: Experiment) -> Iterator[Fault]:
             yield Fault((one,), said)
     yield from _of_rules(experiment)
     yield from _of_levels(experiment)
+    yield from _of_places(experiment)
     if (outcome := experiment.outcome) is not None and outcome not in OUTCOMES:
         yield Fault(("outcome",), _unknown("the outcome", outcome, OUTCOMES))
 
 
 def _of_rules(experiment: Experiment) -> Iterator[Fault]:
-    """A number of turns among the endings."""
-    places: list[tuple[Path, Any]] = [(("ending",), experiment.ending)]
-    for name, variant in experiment.endings.items():
-        places.append((("endings", name, "rules"), variant.rules))
-    for path, rules in places:
+    """A number of turns among the endings, and rules that could never come true."""
+    for path, rules in ruled(experiment):
         for at, rule in enumerate(rules):
             if isinstance(rule, TurnCap):
                 yield Fault((*path, at), f"write turns = {rule.turns} at the top level instead")
+        try:
+            check_rules(rules)
+        except ConfigurationError as error:
+            yield Fault(path, str(error))
+
+
+def ruled(experiment: Experiment) -> Iterator[tuple[Path, tuple[Ending, ...]]]:
+    """Every list of rules in the file, and where it stands."""
+    yield ("ending",), experiment.ending
+    for name, variant in experiment.endings.items():
+        yield ("endings", name, "rules"), variant.rules
 
 
 def _of_levels(experiment: Experiment) -> Iterator[Fault]:
@@ -173,6 +201,24 @@ def _of_levels(experiment: Experiment) -> Iterator[Fault]:
         for at, cap in enumerate(turns):
             if cap in turns[:at]:
                 yield Fault(("turns", at), f"{cap} turns are given twice: take one out")
+
+
+def _of_places(experiment: Experiment) -> Iterator[Fault]:
+    """Keys that were meant for the top level, and became levels since a [table] stands above."""
+    for factor in _NAMED:
+        for name, value in getattr(experiment, factor).items():
+            if name in _HINTS and _could_be(value, _HINTS[name]):
+                text = f"{quoted(name)} is a level here: if the key is meant, it belongs {TOP}"
+                yield Fault((factor, name), f"{text}; else give the level another name")
+
+
+def _could_be(value: object, kind: object) -> bool:
+    """Whether a level's value could be that of a key."""
+    try:
+        msgspec.convert(msgspec.to_builtins(value), kind)
+    except msgspec.ValidationError:
+        return False
+    return isinstance(value, str)
 
 
 def _of_seeds(experiment: Experiment) -> Iterator[Fault]:
@@ -215,6 +261,15 @@ def _of_size(experiment: Experiment) -> Iterator[Fault]:
     elif (held := cells * experiment.replicates) > _MOST_CONVERSATIONS:
         text = f"{cells:,} cells, each {experiment.replicates:,} times, are {held:,} conversations"
         yield Fault(("replicates",), f"{text}, and {_MOST_CONVERSATIONS:,} is the most{_BEFORE}")
+    elif (said := _turns(experiment, cells)) > _MOST_TURNS:
+        text = f"one replicate of {cells:,} cells would be {said:,} turns, and {_MOST_TURNS:,} is"
+        yield Fault(("turns",), f"{text} the most{_BEFORE}: take fewer, or fewer cells")
+
+
+def _turns(experiment: Experiment, cells: int) -> int:
+    """Turns of one replicate of each of so many cells, each up to its number of turns."""
+    turns = experiment.turns
+    return cells * turns if isinstance(turns, int) else cells // len(turns) * sum(turns)
 
 
 # What must fit who sits together.
@@ -306,9 +361,7 @@ def _known(everything: Iterable[Combination]) -> dict[str, dict[str, None]]:
     return known
 
 
-def _of_rule(
-    path: Path, rule: dict[str, str | tuple[str, ...]], known: dict[str, dict[str, None]]
-) -> Iterator[Fault]:
+def _of_rule(path: Path, rule: Exclusion, known: dict[str, dict[str, None]]) -> Iterator[Fault]:
     """What one rule names and nothing has."""
     for factor, named in rule.items():
         if factor not in known:

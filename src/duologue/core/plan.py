@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from duologue.core.experiment import Experiment
-from duologue.core.factors import base, levels
+from duologue.core.factors import base, levels, members
 from duologue.core.faults import faults, kept
 from duologue.core.ids import ID_BYTES, speakable
 from duologue.core.spec import ConversationSpec, Shuffled, check
@@ -90,11 +90,12 @@ def plan(experiment: Experiment) -> Plan:
 def _declared(experiment: Experiment) -> Iterator[tuple[Cell, ConversationSpec]]:
     """Every cell that is not left out, with its spec, which has no seed yet."""
     changes = levels(experiment)
+    pool = {member.name: member for member in members(experiment)}
     bases: dict[tuple[str, ...], ConversationSpec] = {}
     for each in kept(experiment):
         cast = each.seating.cast
         if cast not in bases:
-            bases[cast] = base(experiment, each.seating)
+            bases[cast] = base(experiment, pool, each.seating)
         spec = bases[cast]
         for factor, level in each.chosen.items():
             spec = changes[factor][level](spec, cast)

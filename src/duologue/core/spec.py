@@ -457,13 +457,9 @@ def check(spec: ConversationSpec) -> ConversationSpec:
     """
     names = spec.names()
     for name in names:
-        _refuse_name(name)
+        check_name(name)
     recorded = _recorded(spec)
-    for rule in leaves(spec.ending):
-        _refuse_lines(rule)
-    _refuse_clash(spec.ending)
-    _refuse_tools(spec.ending)
-    _refuse_after(spec.ending)
+    check_rules(spec.ending)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigurationError(
@@ -501,10 +497,28 @@ def _recorded(spec: ConversationSpec) -> ConversationSpec:
     return again
 
 
-def _refuse_name(name: str) -> None:
-    """A name that could not be seen, or that would be more than one line of a script."""
+def check_name(name: str) -> None:
+    """Refuse a name that could not be seen, or that would be more than one line of a script.
+
+    Raises:
+        ConfigurationError: it is such a name.
+    """
     if silence(name) or len(name.splitlines()) > 1:
         raise ConfigurationError(f"the name {name!r} cannot be read: give one visible line")
+
+
+def check_rules(rules: Iterable[Ending]) -> None:
+    """Refuse rules that could never come true as they are meant, each or together.
+
+    Raises:
+        ConfigurationError: naming what does not fit and what would.
+    """
+    rules = tuple(rules)
+    for rule in leaves(rules):
+        _refuse_lines(rule)
+    _refuse_clash(rules)
+    _refuse_tools(rules)
+    _refuse_after(rules)
 
 
 def _refuse_lines(rule: Ending) -> None:

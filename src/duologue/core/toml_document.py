@@ -17,6 +17,9 @@ import msgspec
 from duologue.core.toml_lines import Path, locate
 from duologue.errors import SpecError
 
+TOP = "at the top level, above the first [table]"
+"""Where a key of the whole document is to be written."""
+
 
 class Fault(msgspec.Struct, frozen=True):
     """One thing that is wrong.

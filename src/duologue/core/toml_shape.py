@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 from msgspec import inspect
 
-from duologue.core.toml_document import Document, Fault, nearest, quoted, spelt
+from duologue.core.toml_document import TOP, Document, Fault, nearest, quoted, spelt
 from duologue.core.toml_lines import Path
 from duologue.errors import SpecError
 
@@ -61,7 +61,8 @@ class _Walk(msgspec.Struct, frozen=True):
                     yield from self.faults(inside, item, (*path, index))
             case inspect.DictType(value_type=item):
                 for key, inside in value.items():
-                    yield from self.faults(inside, item, (*path, key))
+                    for fault in self.faults(inside, item, (*path, key)):
+                        yield self.at_home(fault, (*path, key))
 
     def union(self, value: Value, kind: inspect.UnionType, path: Path) -> Iterator[Fault]:
         """The faults of a value that may be one of several kinds."""
@@ -105,11 +106,18 @@ class _Walk(msgspec.Struct, frozen=True):
             if field.required and key not in value:
                 yield _missing(key, field.type, path)
 
+    def at_home(self, fault: Fault, path: Path) -> Fault:
+        """A variant's fault; whose name is a key of the top level may have been meant as that."""
+        if fault.path != path or path[-1] not in _keys(self.root):
+            return fault
+        meant = f"if the key {quoted(str(path[-1]))} is meant, it belongs {TOP}"
+        return Fault(path, f"{fault.text}; {meant}")
+
     def unknown(self, key: str, kind: inspect.StructType, path: Path) -> Fault:
         """The fault of a key that the table does not have, and where the key is at home."""
         homes = [f"in {home}" for home, table in _tables_in(kind, path) if key in _keys(table)]
         if path and key in _keys(self.root):
-            homes.append("at the top level, above the first [table]")
+            homes.append(TOP)
         known = _keys(kind)
         remedy = f"it belongs {' or '.join(homes)}" if homes else nearest(key, known)
         remedy = remedy or f"known keys: {', '.join(map(quoted, known))}"
@@ -231,10 +239,20 @@ def _missing(key: str, kind: inspect.Type, path: Path) -> Fault:
 def _mismatch(value: object, kind: inspect.Type, path: Path) -> Fault:
     text = f"{spelt(path)}: expected {_expected(kind)}; found {_found(value)}"
     remedy = nearest(value, map(str, _choices(kind))) if isinstance(value, str) else None
+    if isinstance(value, str) and isinstance(kind, inspect.UnionType):
+        remedy = remedy or _tabled(value, kind)
     if isinstance(kind, _ARRAYS) and isinstance(value, dict):
         header = spelt(tuple(step for step in path if isinstance(step, str)))
         remedy = f"a table in an array is written [[{header}]], or [{{ … }}]"
     return Fault(path, f"{text}; {remedy}" if remedy else text)
+
+
+def _tabled(value: str, kind: inspect.UnionType) -> str | None:
+    """The table that is meant by the tag alone: ``{ kind = "end" }``."""
+    for member in _members(kind):
+        if isinstance(member, inspect.StructType) and value == member.tag:
+            return f"write {{ {member.tag_field} = {quoted(value)} }}"
+    return None
 
 
 def _expected(kind: inspect.Type) -> str:
