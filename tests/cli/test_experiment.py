@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 from typed import Desk
 
@@ -165,6 +166,8 @@ def test_options_are_for_an_experiment_or_for_a_conversation(desk: Desk) -> None
     refused = desk("run", "tried.toml", "--turns", "9")
     assert refused.code == 2
     assert "--turns" in refused.err
+    assert "duologue: -a changes" in desk("run", "tried.toml", "-a", "hello").err
+    assert "duologue: --name-a changes" in desk("run", "tried.toml", "--name-a", "Ada").err
     refused = desk("run", "hello", "--workers", "2")
     assert refused.code == 2
     assert "--workers" in refused.err
@@ -241,6 +244,28 @@ def test_of_many_damaged_conversations_a_few_are_named(desk: Desk) -> None:
     assert "and 13 more: 'duologue verify tried' names every place" in shown.out
 
 
+def test_what_an_edited_experiment_no_longer_asks_for_is_counted_apart(desk: Desk) -> None:
+    desk("run", "tried.toml", "--quiet", "--max-conversations", "4")
+    file = desk.folder / "tried.toml"
+    file.write_text(EXPERIMENT.replace('" "', '"Hi."').replace("3", "1"), "utf-8")
+    shown = desk("run", "tried.toml").out
+    assert "\ndone           2 of 2 (max_turns 2)\n" in shown
+    assert "\nbesides        4 that the experiment no longer asks for\n" in shown
+    assert "next " not in shown
+
+
+def test_columns_stand_under_each_other_whatever_the_cells_are_called(desk: Desk) -> None:
+    file = desk.folder / "tried.toml"
+    file.write_text(
+        f'{EXPERIMENT}outcome = "turns"\nopenings = {{ "中文" = "a", ab = "b" }}', "utf-8"
+    )
+    text = file.read_text("utf-8").replace('opener = " "\n', "")
+    file.write_text(text, "utf-8")
+    for shown, mark in ((desk("plan", "tried.toml"), "3"), (desk("run", "tried.toml"), "n 3")):
+        rows = [line for line in shown.out.splitlines() if line.strip().startswith("a.jsonl+b")]
+        assert len({cell_len(line[: line.rindex(f" {mark} ")]) for line in rows}) == 1
+
+
 def test_a_single_conversation_has_a_status_too(desk: Desk) -> None:
     desk.held("x", 3)
     assert "done           1 (" in desk("status", "x").out
@@ -274,6 +299,19 @@ def test_the_board_shows_how_far_how_fast_and_what_was_said_last(tmp_path: Path)
     assert f"{name} 2  Good ␛[31mbye" in text
 
 
+def test_the_time_left_is_that_of_what_is_to_be_held_now(tmp_path: Path) -> None:
+    experiment = scripted(tmp_path)
+    run = folder(Library(tmp_path / "runs"), experiment)
+    first = plan(experiment).conversations[0]
+    said = Fact("turn_completed", 1, message=Words(first.spec.names()[0], "Hi."))
+    for most, left in ((None, "0:24"), (2, "0:08")):
+        with execution(run, plan(experiment), Wanted(workers=1, most=most)) as held:
+            board = _board(held, io.StringIO())
+            board.see(Seen(Glance(1, first.id, 1, said), b""))
+            board.look()
+            assert [*board.lines()][2].plain.endswith(f" 0 of 24 · 1.0/s · {left} left")
+
+
 def test_a_narrow_terminal_keeps_the_numbers_and_shortens_the_bars(tmp_path: Path) -> None:
     experiment = scripted(tmp_path)
     run = folder(Library(tmp_path / "runs"), experiment)
@@ -294,3 +332,15 @@ def test_where_no_board_is_drawn_a_line_a_minute_says_how_far_it_is(tmp_path: Pa
         for _ in range(3):
             board.look()
     assert out.getvalue() == "… conversations 0 of 6 · 0 running; messages 0 of 24\n"
+
+
+def test_where_no_board_is_drawn_it_is_said_once_that_all_is_stopping(tmp_path: Path) -> None:
+    experiment, out = scripted(tmp_path), io.StringIO()
+    run = folder(Library(tmp_path / "runs"), experiment)
+    with execution(run, plan(experiment), Wanted(workers=1)) as held:
+        board = Board(held, console=Console(file=out, width=70))
+        for _ in range(2):
+            board.look()
+            held.interrupt()
+        board.look()
+    assert out.getvalue() == "… stopping after the turns in flight; Ctrl-C again: at once\n"

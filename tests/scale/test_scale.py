@@ -152,6 +152,12 @@ def test_a_local_model_is_loaded_by_one_worker(tmp_path: Path) -> None:
         workers(chosen, Wanted(workers=2), Processes())
 
 
+def test_there_are_no_more_workers_than_conversations_to_hold_now(tmp_path: Path) -> None:
+    chosen = plan(scripted(tmp_path)).conversations
+    for most, count in ((None, len(chosen)), (2, 2)):
+        assert workers(chosen, Wanted(workers=99, most=most), Processes()) == count
+
+
 def test_an_error_of_a_worker_is_the_same_error_here() -> None:
     assert isinstance(_error("ConfigurationError", "no key"), ConfigurationError)
     assert str(_error("NoSuch", "what")) == "what"

@@ -35,6 +35,8 @@ _SHARE = 10
 _WORD_S = 60.0
 """Where no board is drawn, so often a line says how far it is."""
 
+_STOPPING = " stopping after the turns in flight; Ctrl-C again: at once"
+
 Clock = Callable[[], float]
 
 
@@ -99,6 +101,7 @@ class Board:
         self._drawn = 0.0
         self._cost = 0.0
         self._word = self._began
+        self._stopping = False
         terminal = self._out.is_terminal and not self._out.is_dumb_terminal
         self._live = Live(self, console=self._out, auto_refresh=False, transient=True)
         self._draws = terminal and not quiet and not json
@@ -142,6 +145,9 @@ class Board:
             self._drawn = now
             self._live.refresh()
             self._cost = self._clock() - now
+        if self._plain and self._execution.interrupted and not self._stopping:
+            self._stopping = True
+            self._out.print(f"…{_STOPPING}", soft_wrap=True)
         if self._plain and now - self._word >= _WORD_S:
             self._word = now
             parts = ";".join(f" {label}{told}" for label, _, told in self._progress())
@@ -206,7 +212,7 @@ class Board:
         stopping = self._execution.interrupted
         told = f" · {count}, {how.most} conversations at once in each · {elapsed}"
         if stopping:
-            told = f" · {elapsed} · stopping after the turns in flight; Ctrl-C again: at once"
+            told = f" · {elapsed} ·{_STOPPING}"
         return name + Text(told, "yellow" if stopping else "dim")
 
     def _progress(self) -> Iterator[tuple[str, float, str]]:
@@ -222,14 +228,15 @@ class Board:
         yield "conversations", done / total if total else 1, told
         said = {conv: standings[conv].messages if conv in standings else 0 for conv in self._caps}
         share = self._share(now.done)
-        left = sum(
-            max(0.0, share * self._caps[conv] - said[conv]) for conv in (*now.begun, *now.new)
-        )
-        sum_ = sum(said.values())
+        ahead = {
+            conv: max(0.0, share * self._caps[conv] - said[conv]) for conv in (*now.begun, *now.new)
+        }
+        left, sum_ = sum(ahead.values()), sum(said.values())
+        soon = sum(ahead.get(conv, 0.0) for conv in self._execution.todo)
         told = f" {sum_:,} of {'' if share == 1 else 'about '}{round(sum_ + left):,}"
         rate = self._rate()
         told += f" · {_rate(rate)}" if rate else ""
-        told += f" · {screen.clock_time(left / rate)} left" if rate else ""
+        told += f" · {screen.clock_time(soon / rate)} left" if rate else ""
         yield "messages", sum_ / (sum_ + left) if sum_ + left else 1, told
 
     def _share(self, done: tuple[str, ...]) -> float:

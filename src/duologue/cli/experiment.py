@@ -237,7 +237,8 @@ def refuse(typed: dict[str, object]) -> None:
     """
     for option, value in typed.items():
         if value not in (None, False, {}):
+            dashes = "-" if len(option) == 1 else "--"
             raise ConfigurationError(
-                f"--{option} changes a single conversation, and this is an experiment: say it in "
-                "its file"
+                f"{dashes}{option} changes a single conversation, and this is an experiment: say "
+                "it in its file"
             )

@@ -223,7 +223,11 @@ def run(
                 "sentinel": sentinel,
                 "no-stream": not stream,
                 "dry-run": dry_run,
-                **{f"…-{letter}": seat for letter, seat in seats.items()},
+                **{
+                    letter if field == "model" else f"{field.replace('_', '-')}-{letter}": value
+                    for letter, seat in seats.items()
+                    for field, value in seat.items()
+                },
             }
         )
         budget = (budget_tokens, budget_usd, budget_minutes)

@@ -29,7 +29,8 @@ class Report(msgspec.Struct, frozen=True):
     Attributes:
         run: its name.
         planned: how many conversations its experiment comes to; None where it has none.
-        done: came to an end that stands, by why they ended.
+        done: came to an end that stands, by why they ended; like what runs, was interrupted or
+            failed, only those that its experiment asks for, where it has one.
         running: are being held now.
         interrupted: were begun and can be gone on with.
         failed: ended because something broke, by what it was.
@@ -67,6 +68,8 @@ class Report(msgspec.Struct, frozen=True):
         ids = {each.id for each in plan.conversations} if plan else set(known)
         groups: dict[str, list[Standing]] = {}
         for each in known.values():
+            if each.id not in ids and each.damage is None:
+                continue
             groups.setdefault(_group(each, at_work=busy and standings.at_work(each)), []).append(
                 each
             )
@@ -204,9 +207,13 @@ def _outcome(report: Report, typed: str) -> None:
         _row("outcome", f"{report.outcome}: {typed} status {report.run} --outcome   # reckons it")
         return
     _row("outcome", f"{report.outcome}, {OUTCOMES[report.outcome]}")
-    wide = max(map(len, report.cells))
+    from rich.cells import cell_len
+
+    from duologue.cli.words import padded
+
+    wide = max(map(cell_len, report.cells))
     for cell, found in report.cells.items():
-        _row("", f"{cell:<{wide}}  n {found.n:<4} {figures(found)}")
+        _row("", f"{padded(cell, wide)}  n {found.n:<4} {figures(found)}")
 
 
 def figures(found: Outcome) -> str:

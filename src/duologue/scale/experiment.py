@@ -190,9 +190,9 @@ def _chosen(planned: Plan, only: tuple[str, ...]) -> tuple[Planned, ...]:
     keys = [cell.key for cell in planned.cells]
     for key in only:
         if key not in keys:
-            meant = nearest(key, keys) or f"for instance {quoted(keys[0])}"
+            meant = nearest(key, keys) or f"for instance {quoted(keys[0])}:"
             raise ConfigurationError(
-                f"there is no cell {quoted(key)}; {meant}: 'duologue plan' lists them"
+                f"there is no cell {quoted(key)}; {meant} 'duologue plan' lists them"
             )
     return tuple(each for each in planned.conversations if not only or each.cell.key in only)
 
@@ -223,7 +223,7 @@ def workers(chosen: tuple[Planned, ...], wanted: Wanted, carrier: Carrier) -> in
             "a local model takes part, and each worker of a machine would load it again: leave "
             "--workers out"
         )
-    return max(1, min(wanted.workers or room, len(chosen)))
+    return max(1, min(wanted.workers or room, wanted.most or len(chosen), len(chosen)))
 
 
 def at_once(chosen: tuple[Planned, ...], wanted: Wanted, count: int) -> int:
