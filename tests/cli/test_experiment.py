@@ -123,6 +123,7 @@ def test_an_experiment_goes_on_within_a_budget(desk: Desk, monkeypatch: pytest.M
     assert desk("run", "tried.toml", "--max-conversations", "1").code == 0
     stopped = desk("resume", "tried", "--budget-tokens", "65", "--workers", "1")
     assert "the budget is reached" in stopped.err
+    assert "resume tried --budget-tokens 65   # goes on" in stopped.out
     assert json.loads(desk("status", "tried", "--json").out)["spend"]["turns"] == 6
     refused = desk("resume", "tried", "--budget-usd", "0")
     assert (refused.code, "more than 0" in refused.err) == (2, True)

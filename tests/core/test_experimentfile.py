@@ -163,7 +163,10 @@ def test_a_null_cannot_be_written() -> None:
             '[openings]\nx = "a"\noutcome = "turns"',
             'line 5: "outcome" is a level here: if the key is meant, it belongs at the top level',
         ),
-        ('systems = { x = "a", y = ["a", "a"] }', "a+a/x and a+a/y are the same conversation"),
+        (
+            'systems = { x = "a", y = ["a", "a"] }',
+            "a+a/x and a+a/y are the same conversation: leave one of them out with [[exclude]]",
+        ),
     ],
 )
 def test_a_fault_names_the_line_the_key_and_the_remedy(added: str, said: str) -> None:

@@ -212,7 +212,7 @@ def _told(held: "Execution", manner: Manner) -> int:
     report = with_outcome(report, held.run, held.plan, held.standings)
     shown = not (manner.quiet or manner.json)
     if shown:
-        show(report, held.run.path.parent)
+        show(report, held.run.path.parent, _typed(held.wanted.budget))
     elif manner.quiet:
         typer.echo(held.run.name)
     for wrong in held.wrong:
@@ -227,6 +227,14 @@ def _told(held: "Execution", manner: Manner) -> int:
     if held.interrupted:
         return INTERRUPTED
     return FAILED if now.failed or report.damaged or stopped else 0
+
+
+def _typed(budget: Budget | None) -> str:
+    """The options of a budget: what is typed next is not to be without one by an oversight."""
+    from duologue.scale.purse import limits
+
+    set_ = limits(budget) if budget is not None else {}
+    return "".join(f" --budget-{unit} {limit:.10g}" for unit, limit in set_.items())
 
 
 def refuse(typed: dict[str, object]) -> None:

@@ -158,8 +158,8 @@ def with_outcome(
     return replace(report, outcome=plan.outcome, cells=dict(cells), damaged=damaged)
 
 
-def show(report: Report, library: Path) -> None:
-    """A report in words."""
+def show(report: Report, library: Path, budget: str = "") -> None:
+    """A report in words; what is to be typed next has the options of the budget that was kept."""
     from duologue.cli.board import spending
     from duologue.cli.screen import command
 
@@ -184,9 +184,9 @@ def show(report: Report, library: Path) -> None:
     typed = command(library, default_path())
     _outcome(report, typed)
     if not report.busy and (report.interrupted or report.new):
-        _row("next", f"{typed} resume {report.run}   # goes on")
+        _row("next", f"{typed} resume {report.run}{budget}   # goes on")
     elif not report.busy and failed:
-        _row("next", f"{typed} resume {report.run} --retry-failed   # tries those again")
+        _row("next", f"{typed} resume {report.run} --retry-failed{budget}   # tries those again")
 
 
 def _damaged(report: Report) -> None:

@@ -127,8 +127,8 @@ def _refuse_twins(declared: list[tuple[Cell, ConversationSpec]]) -> None:
         twin = specs.setdefault(_content(spec), cell.key)
         if twin != cell.key:
             raise ConfigurationError(
-                f"the cells {twin} and {cell.key} are the same conversation: take out one of the "
-                "two levels, or say how they differ"
+                f"the cells {twin} and {cell.key} are the same conversation: leave one of them out "
+                "with [[exclude]], take out one of the two levels, or say how they differ"
             )
 
 
