@@ -18,6 +18,10 @@ from strategies import hold, pair, scripted, texts
 BODY = b'{"model":"f","participant":"Ada","system":null,"sampling":{},"messages":[],"seed":7}'
 
 
+def still() -> float:
+    return 7.0
+
+
 async def said(provider: Function) -> list[Delta | Completion]:
     return [item async for item in provider.stream(Call(BODY))]
 
@@ -51,12 +55,16 @@ async def test_text_may_come_in_any_of_the_ways_of_python() -> None:
         yield "a"
         yield "b"
 
-    whole = Completion("ab", served="function")
-    assert await said(Function(lambda _: "ab")) == [Delta("ab"), whole]
-    assert await said(Function(coroutine)) == [Delta("ab"), whole]
-    assert await said(Function(pieces)) == [Delta("a"), Delta("b"), whole]
-    assert await said(Function(slow_pieces)) == [Delta("a"), Delta("b"), whole]
-    assert await said(Function(lambda _: iter(["a", "b"]))) == [Delta("a"), Delta("b"), whole]
+    whole = Completion("ab", served="function", seconds=0.0)
+    assert await said(Function(lambda _: "ab", clock=still)) == [Delta("ab"), whole]
+    assert await said(Function(coroutine, clock=still)) == [Delta("ab"), whole]
+    assert await said(Function(pieces, clock=still)) == [Delta("a"), Delta("b"), whole]
+    assert await said(Function(slow_pieces, clock=still)) == [Delta("a"), Delta("b"), whole]
+    assert await said(Function(lambda _: iter(["a", "b"]), clock=still)) == [
+        Delta("a"),
+        Delta("b"),
+        whole,
+    ]
 
 
 class Ready:
@@ -75,24 +83,34 @@ class Ready:
 
 
 async def test_an_async_iterator_need_not_be_a_generator() -> None:
-    assert await said(Function(lambda _: Ready())) == [
+    assert await said(Function(lambda _: Ready(), clock=still)) == [
         Delta("a"),
-        Completion("a", served="function"),
+        Completion("a", served="function", seconds=0.0),
     ]
 
 
 async def test_no_words_are_a_silent_turn() -> None:
-    assert await said(Function(lambda _: "")) == [Completion("", served="function")]
+    assert await said(Function(lambda _: "", clock=still)) == [
+        Completion("", served="function", seconds=0.0)
+    ]
+
+
+async def test_how_long_a_reply_took_is_measured_if_it_does_not_say_so() -> None:
+    for reply in (lambda _: "a", lambda _: Completion("a")):
+        ticks = iter((1.0, 3.5))
+        *_, last = await said(Function(reply, clock=lambda ticks=ticks: next(ticks)))  # type: ignore[misc]
+        assert isinstance(last, Completion)
+        assert last.seconds == 2.5
 
 
 async def test_a_completion_is_taken_as_it_is() -> None:
-    whole = Completion("a", Finish.REFUSAL, detail="no", reasoning="hm")
+    whole = Completion("a", Finish.REFUSAL, seconds=3.0, detail="no", reasoning="hm")
 
     async def later(_: View) -> Completion:
         return whole
 
-    assert await said(Function(lambda _: whole)) == [whole]
-    assert await said(Function(later)) == [whole]
+    assert await said(Function(lambda _: whole, clock=still)) == [whole]
+    assert await said(Function(later, clock=still)) == [whole]
 
 
 async def test_an_unfinished_stream_closes_the_generator() -> None:

@@ -6,6 +6,7 @@ becomes a fact on the record, a bug's. This module knows no conversation and no 
 """
 
 import sys
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from importlib import import_module
@@ -13,6 +14,7 @@ from inspect import isawaitable
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from duologue.core.provider import Call, Completion, Delta, Seat
 from duologue.core.request import Role
@@ -62,7 +64,9 @@ Reply = Callable[[View], Words | Pieces | Awaitable[Words]]
 class Function:
     """Whatever a callable says."""
 
-    def __init__(self, reply: Reply, name: str = "function") -> None:
+    def __init__(
+        self, reply: Reply, name: str = "function", clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """Take a callable.
 
         Args:
@@ -70,9 +74,11 @@ class Function:
                 iterator or async iterator of strings.
             name: the model's name on the record. A conversation goes on with a callable of the
                 same name; what it does is not compared.
+            clock: seconds; how long a reply took is on the record, unless it says so itself.
         """
         self.seat = Seat("function", name)
         self._reply = reply
+        self._clock = clock
 
     async def stream(self, call: Call) -> AsyncGenerator[Delta | Completion, None]:
         """What the callable says to this request.
@@ -80,18 +86,21 @@ class Function:
         Raises:
             TypeError: it gave anything else; the loop records that as a bug.
         """
+        began = self._clock()
         found: object = self._reply(msgspec.json.decode(call.body, type=View))
         if isawaitable(found):
             found = await found
         if isinstance(found, Completion):
-            yield found
+            own = found.seconds is not None
+            yield found if own else replace(found, seconds=self._clock() - began)
             return
         said = []
         async with aclosing(_pieces(found)) as pieces:
             async for piece in pieces:
                 said.append(_text(piece))
                 yield Delta(said[-1])
-        yield Completion("".join(said), served=self.seat.model)
+        seconds = self._clock() - began
+        yield Completion("".join(said), served=self.seat.model, seconds=seconds)
 
     async def aclose(self) -> None:
         """Nothing is held."""
