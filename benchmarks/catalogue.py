@@ -161,7 +161,7 @@ def questions(catalogue: Catalogue) -> None:
         "search, the beginning of every message's word": Wanted(words="th"),
         "search, the beginning of 20,000 words": Wanted(words="word"),
         "search, the beginning of 1,000 words": Wanted(words="word12"),
-        "search, two beginnings": Wanted(words="wat word1"),
+        "search, the beginning of 11,000 words": Wanted(words="word1"),
         "search, a letter": Wanted(words="a"),
         "search, a phrase": Wanted(words='"sea and light"'),
         "search, a phrase that nobody said": Wanted(words='"sea zzzz"'),
