@@ -51,8 +51,26 @@ COMMON = (
     "talk",
 )
 RARE = tuple(f"word{number}" for number in range(20_000))
+HAN = (
+    "的一是不了在人有我他这中大来上国个到说们为子和你地出道也时年得就那要下以生会自着去之过家学对可"
+)
+RARE_HAN = tuple(chr(0x4E00 + number) for number in range(3_000))
+HAN_SHARE = 0.125
+NEVER = '"light light light sea"'
+NEVER_HAN = HAN[:12]
 CLOSINGS = ("Goodbye, and thank you.", "[End]", "", "Farewell, my friend. Take care.", "🙏")
 TURNS = 10
+
+
+def english(draw: random.Random) -> str:
+    """A message of words with spaces between."""
+    return " ".join((*(draw.choice(COMMON) for _ in range(30)), draw.choice(RARE)))
+
+
+def han(draw: random.Random) -> str:
+    """A message without a space; of these characters, most pairs are said somewhere."""
+    said = (*draw.choices(HAN, k=40), "今天天气很好", *draw.choices(RARE_HAN, k=10))
+    return "".join((*draw.sample(said, k=len(said)), "。"))
 
 
 def conversation(draw: random.Random) -> Iterator[Event]:
@@ -61,12 +79,11 @@ def conversation(draw: random.Random) -> Iterator[Event]:
     seats = tuple(Participant(name, model) for name, model in zip(names, models, strict=True))
     cap = draw.choice((20, 50))
     yield ConversationStarted(ConversationSpec(seats, ending=(TurnCap(cap),)))
-    turns = draw.randint(TURNS // 2, TURNS * 3 // 2)
+    turns, chinese = draw.randint(TURNS // 2, TURNS * 3 // 2), draw.random() < HAN_SHARE
     for turn in range(1, turns + 1):
         name = names[turn % 2]
         closing = turn > turns - 4 and draw.random() < 0.5  # noqa: PLR2004 - half of them end so
-        words = [draw.choice(COMMON) for _ in range(30)]
-        text = draw.choice(CLOSINGS) if closing else " ".join((*words, draw.choice(RARE)))
+        text = draw.choice(CLOSINGS) if closing else han(draw) if chinese else english(draw)
         yield TurnStarted(turn, name, "0" * 64)
         usage = Usage(100, len(text) // 4)
         yield TurnCompleted(turn, Message(name, text), usage=usage, cost=0.0001 * turn)
@@ -141,6 +158,18 @@ def questions(catalogue: Catalogue) -> None:
         "search, common, in one pair": Wanted(words="the", pair=pair),
         "search, common, in a rare state": Wanted(words="the", state=EndState.SILENCE),
         "search, rare, in a frequent state": Wanted(words=RARE[7], state=EndState.OPEN),
+        "search, the beginning of every message's word": Wanted(words="th"),
+        "search, the beginning of 20,000 words": Wanted(words="word"),
+        "search, the beginning of 1,000 words": Wanted(words="word12"),
+        "search, the beginning of 11,000 words": Wanted(words="word1"),
+        "search, a letter": Wanted(words="a"),
+        "search, a phrase": Wanted(words='"sea and light"'),
+        "search, a phrase that nobody said": Wanted(words='"sea zzzz"'),
+        "search, a phrase of common words, nearly never said": Wanted(words=NEVER),
+        "search, a Chinese character": Wanted(words="的"),
+        "search, a Chinese word": Wanted(words="天气"),
+        "search, three frequent characters, rarely in a row": Wanted(words="的我人"),
+        "search, a Chinese sentence that nobody said": Wanted(words=NEVER_HAN),
         "search, in one run": Wanted(words="goodbye", run="run-5"),
         "search, all filters": Wanted(
             words="goodbye", who="ada", state=EndState.CLOSED, since="2026-02", least=12

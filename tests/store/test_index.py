@@ -373,6 +373,10 @@ def _say(run: Run, *texts: str) -> None:
         ("rain OR sun", []),
         ("NEAR(rain sun)", []),
         ("ra*", []),
+        ("rai*", [1]),
+        ("fal", [1]),
+        ("界", [3]),
+        ("Eve", []),
         ("*", []),
         ("text: rain", []),
         ("-rain", [1]),
@@ -427,6 +431,11 @@ def test_what_was_found_is_marked_and_limited(run: Run) -> None:
         (CONV, 1, "Eve", "so it [rained] and [rained]"),
         (CONV, 2, "Eve", "so it [rained] and [rained]"),
     ]
+
+
+def test_what_was_found_is_marked_in_what_was_said(run: Run) -> None:
+    _say(run, "今天天气很好")
+    assert [item.snippet for item in search(run, "天气")] == ["今天[天气]很好"]
 
 
 def test_a_started_turn_has_no_words_to_find(run: Run) -> None:

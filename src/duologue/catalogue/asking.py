@@ -1,13 +1,13 @@
 """Questions to the catalogue: a part of the list, what was said where, what a run comes to.
 
 Newest first, a part at a time, from a key on: no answer depends on how many there are. A search
-looks at conversations one after another and stops after so many, saying how far it came. This
-module writes nothing.
+looks at what holds the words, one message after another, and stops after so many, saying how far it
+came. This module writes nothing.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -15,11 +15,14 @@ import msgspec
 from duologue.catalogue.shape import COLUMNS, LAST_KEY, TURN_BITS, Shelved, first_row, shelved
 from duologue.core.ids import plain
 from duologue.endings.codebook import EndState
+from duologue.store.fulltext import TOKENIZE, query, shown, tokens
 
 PART = 50
+_SNIPPET_WORDS = 18
+_MOST_ROWS = 250_000
+_SINGLY = 200
 _PROBES = 1_000
 _FEW = 5_000
-_RARE = 2_000
 _ONLY_WHO = "1 AND s.who = ?"
 _COLUMNS = ", ".join(f"c.{name}" for name in COLUMNS)
 
@@ -28,7 +31,7 @@ class Wanted(msgspec.Struct, frozen=True):
     """What is looked for; whatever is not given does not matter.
 
     Attributes:
-        words: all of them stand in one message.
+        words: all of them stand in one message; as ``store.fulltext.query`` takes them.
         who: a participant's or a model's whole name; its case does not matter.
         pair: who spoke with whom.
         policy: how it could end.
@@ -96,9 +99,8 @@ class Part(msgspec.Struct, frozen=True):
 
 def part(db: sqlite3.Connection, wanted: Wanted, before: int | None = None) -> Part:
     """The newest that are wanted, of those with a key less than ``before``."""
-    query = match(wanted.words)
-    if query:
-        return _searched(db, wanted, query, _reach(db, wanted, before))
+    if asked := query(wanted.words):
+        return _searched(db, wanted, asked, _reach(db, wanted, before))
     joined, where, values = _conditions(wanted)
     key = LAST_KEY if before is None else before
     first = "s" if wanted.who else "c"
@@ -109,15 +111,6 @@ def part(db: sqlite3.Connection, wanted: Wanted, before: int | None = None) -> P
     (total,) = db.execute(f"SELECT count(*) FROM {counted} WHERE {where}", values).fetchone()  # noqa: S608
     older = found[PART - 1].key if len(found) > PART else None
     return Part(tuple(map(Book, found[:PART])), older, total)
-
-
-def match(words: str) -> str:
-    """Words as a query that only has words; empty for none.
-
-    What SQLite cannot take in a query stands in no word either: NUL, half characters.
-    """
-    taken = words.encode(errors="ignore").decode().replace("\0", " ")
-    return " ".join('"{}"'.format(word.replace('"', '""')) for word in taken.split()[:32])
 
 
 def _conditions(wanted: Wanted, *, times: bool = True) -> tuple[str, str, list[Any]]:
@@ -158,78 +151,65 @@ def _reach(db: sqlite3.Connection, wanted: Wanted, before: int | None) -> tuple[
     return low or 1, end if before is None else min(before, end)
 
 
-def _searched(db: sqlite3.Connection, wanted: Wanted, query: str, reach: tuple[int, int]) -> Part:
+def _searched(db: sqlite3.Connection, wanted: Wanted, asked: str, reach: tuple[int, int]) -> Part:
     """A part of what is wanted and holds the words.
 
-    Where few messages hold the words, these are looked at; else, where few conversations are
-    wanted, each of them is looked into; else those that hold the words, one after another.
+    One statement finds all of it: SQLite puts the beginning of a word together anew from all words
+    that begin so whenever it is asked. The first conversations are looked up one by one; if more
+    have to be, all that are wanted are listed, where these are few.
     """
     joined, where, values = _conditions(wanted)
-    _, high = reach
-    looked_at = _candidates(db, (joined, where, values), query, reach)
     fits = f"SELECT {_COLUMNS} FROM {joined} WHERE {where} AND c.key = ?"  # noqa: S608
-    books, last = list[Book](), high
-    count = 0
-    for key, hit in islice(looked_at, _PROBES):
-        count, last = count + 1, key
-        if hit is None or not (row := db.execute(fits, (*values, key)).fetchone()):
+    found, listed = dict[int, Shelved](), None
+    last, probed, stopped = reach[1], 0, False
+    rows = (
+        "SELECT rowid FROM said WHERE said MATCH ? AND rowid >= ? AND rowid < ? ORDER BY rowid DESC"
+    )
+    for count, (row,) in enumerate(db.execute(rows, (asked, *map(first_row, reach)))):
+        if (key := row >> TURN_BITS) == last:
             continue
-        books.append(Book(shelved(row), _hit(db, query, hit)))
-        if len(books) == PART:
-            return Part(tuple(books), key, None)
-    stopped = count == _PROBES
-    return Part(tuple(books), last if stopped else None, None, looked=stopped)
+        if stopped := count >= _MOST_ROWS or probed >= _PROBES:
+            break
+        last = key
+        if listed is not None and key not in listed:
+            continue
+        if fitting := db.execute(fits, (*values, key)).fetchone():
+            found[row] = shelved(fitting)
+        if len(found) == PART:
+            break
+        probed += 1
+        if probed == _SINGLY:
+            listed = _few(db, wanted, reach)
+    hits = _hits(db, asked, list(found))
+    books = tuple(Book(found[row], hits.get(row)) for row in found)
+    return Part(books, last if stopped or len(books) == PART else None, None, looked=stopped)
 
 
-def _candidates(
-    db: sqlite3.Connection,
-    conditions: tuple[str, str, list[Any]],
-    query: str,
-    reach: tuple[int, int],
-) -> Iterator[tuple[int, int | None]]:
-    """Conversations that may be wanted, newest first, with a row that holds the words if known."""
-    low, high = reach
-    rows = _last_hits(db, query, reach, _RARE)
-    if len(rows) < _RARE:
-        last = {row >> TURN_BITS: row for row in reversed(rows)}
-        yield from sorted(last.items(), reverse=True)
-        return
-    joined, where, values = conditions
-    narrow = f"FROM {joined} WHERE {where} AND c.key >= ? AND c.key < ? ORDER BY c.key DESC LIMIT ?"
-    bound = (*values, low, high, _FEW + 1)
-    few = [] if where == "1" else db.execute(f"SELECT c.key {narrow}", bound).fetchall()
-    if 0 < len(few) <= _FEW:
-        for (key,) in few:
-            yield key, next(iter(_last_hits(db, query, (key, key + 1), 1)), None)
-    else:
-        yield from _holding(db, query, low, high)
+def _few(db: sqlite3.Connection, wanted: Wanted, reach: tuple[int, int]) -> set[int] | None:
+    """The keys of what is wanted but for its words; None where they are many."""
+    joined, where, values = _conditions(wanted)
+    narrow = f"SELECT c.key FROM {joined} WHERE {where} AND c.key >= ? AND c.key < ? LIMIT ?"  # noqa: S608
+    keys = {key for (key,) in db.execute(narrow, (*values, *reach, _FEW + 1))}
+    return keys if len(keys) <= _FEW else None
 
 
-def _holding(db: sqlite3.Connection, query: str, low: int, high: int) -> Iterator[tuple[int, int]]:
-    """Conversations in which words stand, newest first, with the row of the last such message."""
-    while rows := _last_hits(db, query, (low, high), 1):
-        high = rows[0] >> TURN_BITS
-        yield high, rows[0]
+def _hits(db: sqlite3.Connection, asked: str, rows: list[int]) -> dict[int, Hit]:
+    """What is shown of messages that hold the words.
 
-
-def _last_hits(db: sqlite3.Connection, query: str, reach: tuple[int, int], most: int) -> list[int]:
-    """The last rows that hold the words, of conversations from one key on and before another."""
-    statement = (
-        "SELECT rowid FROM said WHERE said MATCH ? AND rowid >= ? AND rowid < ? "
-        "ORDER BY rowid DESC LIMIT ?"
+    Found again among these few alone: among all, each would cost as much as the whole search.
+    """
+    marks = ",".join("?" * len(rows))
+    said = db.execute(f"SELECT rowid, author, text FROM said WHERE rowid IN ({marks})", rows)  # noqa: S608
+    snippets = (
+        "SELECT rowid, author, snippet(said, 1, '\ue000', '\ue001', '…', ?) FROM said "
+        "WHERE said MATCH ?"
     )
-    low, high = map(first_row, reach)
-    return [row for (row,) in db.execute(statement, (query, low, high, most))]
-
-
-def _hit(db: sqlite3.Connection, query: str, row: int) -> Hit:
-    """What is shown of a message that holds the words."""
-    statement = (
-        "SELECT author, snippet(said, 1, '\ue000', '\ue001', '…', 18) FROM said "
-        "WHERE said MATCH ? AND rowid = ?"
-    )
-    author, snippet = db.execute(statement, (query, row)).fetchone()
-    return Hit(row & ((1 << TURN_BITS) - 1), author, snippet)
+    with closing(sqlite3.connect(":memory:")) as few:
+        few.execute(f"CREATE VIRTUAL TABLE said USING fts5 (author UNINDEXED, text, {TOKENIZE})")
+        few.executemany("INSERT INTO said (rowid, author, text) VALUES (?, ?, ?)", said)
+        found = few.execute(snippets, (_SNIPPET_WORDS * tokens(asked), asked)).fetchall()
+    last = (1 << TURN_BITS) - 1
+    return {row: Hit(row & last, author, shown(snippet)) for row, author, snippet in found}
 
 
 class Choices(msgspec.Struct, frozen=True):

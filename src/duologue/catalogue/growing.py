@@ -15,6 +15,7 @@ from duologue.endings.described import describe, pair, policy
 from duologue.endings.strip import strip
 from duologue.errors import RecordError
 from duologue.formats.crossing import IMPORTED_MODEL
+from duologue.store.fulltext import given
 from duologue.store.segment import Line
 
 Place = tuple[str, int, int]
@@ -65,7 +66,7 @@ class Growing:
     def said(self, key: int, after: int) -> Iterator[tuple[int, str, str]]:
         """Rows of its messages after a number."""
         for entry in islice(self._state.entries, after, (1 << TURN_BITS) - 1):
-            yield first_row(key) + entry.turn, entry.message.author, _writable(entry.message.text)
+            yield first_row(key) + entry.turn, entry.message.author, given(entry.message.text)
 
     def shelved(self, key: int, run: str, conv: str) -> Shelved:
         """Its row."""
@@ -100,11 +101,6 @@ class Growing:
             source=started.source.format if started and started.source else None,
             problem=self._problem,
         )
-
-
-def _writable(text: str) -> str:
-    """Text as SQLite takes it; half a character has no bytes."""
-    return text.encode(errors="replace").decode()
 
 
 def _generated(entry: Entry) -> int:

@@ -14,8 +14,9 @@ import msgspec
 from duologue.core.transcript import Status
 from duologue.endings.codebook import EndState
 from duologue.endings.edition import edition
+from duologue.store.fulltext import LEAST, TOKENIZE
 
-VERSION = 4
+VERSION = 5
 """Of the tables and of what is put into them; whose labels these are is counted by itself."""
 
 TURN_BITS = 20
@@ -24,7 +25,7 @@ TURN_BITS = 20
 LAST_VERSION = (1 << 31) - 1
 LAST_KEY = (1 << (63 - TURN_BITS)) - 1
 
-SCHEMA = """
+SCHEMA = f"""
 CREATE TABLE segment (
     run TEXT, name TEXT, size INTEGER NOT NULL, tail BLOB NOT NULL, PRIMARY KEY (run, name)
 ) WITHOUT ROWID;
@@ -45,9 +46,15 @@ CREATE INDEX measured ON conversation (turns, key);
 CREATE INDEX branched ON conversation (parent) WHERE parent IS NOT NULL;
 CREATE TABLE place (key INTEGER PRIMARY KEY, lines BLOB NOT NULL);
 CREATE TABLE seated (who TEXT, key INTEGER, PRIMARY KEY (who, key)) WITHOUT ROWID;
-CREATE VIRTUAL TABLE said USING fts5 (author UNINDEXED, text);
+CREATE VIRTUAL TABLE said USING fts5 (
+    author UNINDEXED, text, columnsize = 0, prefix = '{LEAST}', {TOKENIZE}
+);
 """
-"""Of a conversation (each with its lines in the log), of who sits in it, and of what was said."""
+"""Of a conversation (each with its lines in the log), of who sits in it, and of what was said.
+
+The shortest beginnings of words, with which the most words begin, have an index. Longer ones do
+without: together they would take more room than all words do.
+"""
 
 TABLES = ("segment", "conversation", "place", "seated", "said")
 

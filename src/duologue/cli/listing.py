@@ -26,7 +26,11 @@ def list_(
     ctx: typer.Context,
     search: Annotated[
         str | None,
-        typer.Option(metavar="WORDS", help="Only messages that hold all of these words."),
+        typer.Option(
+            metavar="WORDS",
+            help="Only messages that hold all of these words, the last of them or its beginning; "
+            'words "in quotation marks" stand side by side.',
+        ),
     ] = None,
     all_: Annotated[
         bool, typer.Option("--all", help="Each conversation of an experiment, too.")

@@ -18,14 +18,16 @@ from duologue.core.event import Record
 from duologue.core.state import Entry, State, apply
 from duologue.core.transcript import Status, status
 from duologue.errors import RecordError
+from duologue.store.fulltext import TOKENIZE, given, query, shown, tokens
 from duologue.store.run import INDEX_FILE, Run
 from duologue.store.segment import Line, whose
 
 _T = TypeVar("_T")
-_VERSION = 3
+_VERSION = 4
+_SNIPPET_WORDS = 12
 _MOST_TURNS = 1 << 24
 _TAIL_BYTES = 64
-_SCHEMA = """
+_SCHEMA = f"""
 CREATE TABLE segment (name TEXT PRIMARY KEY, size INTEGER NOT NULL, tail BLOB NOT NULL);
 CREATE TABLE conversation (
     id TEXT PRIMARY KEY, names TEXT NOT NULL, models TEXT NOT NULL, messages INTEGER NOT NULL,
@@ -33,7 +35,9 @@ CREATE TABLE conversation (
     tokens INTEGER NOT NULL, parent TEXT, parent_turn INTEGER, source TEXT, problem TEXT,
     number INTEGER NOT NULL
 );
-CREATE VIRTUAL TABLE said USING fts5 (conversation UNINDEXED, turn UNINDEXED, author, text);
+CREATE VIRTUAL TABLE said USING fts5 (
+    conversation UNINDEXED, turn UNINDEXED, author UNINDEXED, text, {TOKENIZE}
+);
 """
 
 
@@ -119,19 +123,25 @@ def listing(run: Run) -> list[Listed]:
 def search(run: Run, words: str, limit: int = 50) -> list[Found]:
     """The messages of a run that hold all of ``words``, best first.
 
+    Words are what ``store.fulltext.query`` takes for words.
+
     Raises:
         StoreError: the log cannot be read.
     """
-    # What SQLite cannot take in a query stands in no word either: NUL, half characters.
-    known = words.encode(errors="ignore").decode().replace("\0", " ")
-    query = " ".join('"{}"'.format(word.replace('"', '""')) for word in known.split())
-    if not query:
+    asked = query(words)
+    if not asked:
         return []
     statement = (
-        "SELECT conversation, turn, author, snippet(said, 3, '[', ']', '…', 12) "
+        "SELECT conversation, turn, author, snippet(said, 3, '[', ']', '…', ?) "
         "FROM said WHERE said MATCH ? ORDER BY rank, conversation, turn LIMIT ?"
     )
-    return _ask(run, lambda db: [Found(*row) for row in db.execute(statement, (query, limit))])
+    values = (_SNIPPET_WORDS * tokens(asked), asked, limit)
+    return _ask(run, lambda db: [_found(*row) for row in db.execute(statement, values)])
+
+
+def _found(conv: str, turn: int, author: str, snippet: str) -> Found:
+    """A row of an answer as a value."""
+    return Found(conv, turn, author, shown(snippet))
 
 
 def _ask(run: Run, question: Callable[[sqlite3.Connection], _T]) -> _T:
@@ -272,7 +282,7 @@ def _enter(db: sqlite3.Connection, conv: str, lines: list[Line]) -> None:
     db.executemany(
         "INSERT INTO said (rowid, conversation, turn, author, text) VALUES (?, ?, ?, ?, ?)",
         [
-            (first + item.turn, conv, item.turn, item.message.author, item.message.text)
+            (first + item.turn, conv, item.turn, item.message.author, given(item.message.text))
             for item in state.entries
         ],
     )
