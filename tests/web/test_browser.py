@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from duologue.core.branch import branch
 from duologue.core.event import Event, MessageInjected
 from duologue.core.message import Message
 from duologue.core.provider import Delta
+from duologue.core.state import fold
 from duologue.providers.scripted import Reply
 from duologue.store.library import Library
 from duologue.store.run import Log
-from recording import CONV, PAIR
+from recording import CONV, OTHER, PAIR, write
 from web.payloads import BOMBS, DISTURBS, EXECUTES
 from web.rooms import apart, said, served, slow_live, spoken
 
@@ -213,6 +215,78 @@ def test_keys_walk_the_conversation(tmp_path: Path, page: Page) -> None:
         page.wait_for_url("**raw=1**")
         page.keyboard.press("?")
         expect(page.locator("#keys")).to_be_visible()
+
+
+def test_words_that_run_from_right_to_left_have_their_own_side(tmp_path: Path, page: Page) -> None:
+    text = "In English first.\n\nثم بالعربية\n\n> اقتباس"
+    library, conv = spoken(tmp_path, [text, "مرحبا\n\n> اقتباس\n\n```\nprint(1)\n```"], turns=4)
+    with served(library) as room:
+        page.goto(f"{room}/c/{conv}")
+        start = "(at) => getComputedStyle(document.querySelector(at))"
+        assert page.evaluate(f"{start}.direction", "#t4 pre") == "ltr"
+        assert page.evaluate(f"{start}.borderRightWidth", "#t4 blockquote") == "2px"
+        side = """(at) => { const range = document.createRange();
+            range.selectNodeContents(document.querySelector(at));
+            return range.getBoundingClientRect().left; }"""
+        left = page.evaluate(side, "#t2 .words > p:nth-child(1)")
+        assert page.evaluate(side, "#t2 .words > p:nth-child(2)") > left + 200
+
+
+def test_a_grid_and_a_tree_keep_their_shape_on_a_narrow_screen(tmp_path: Path, page: Page) -> None:
+    library, conv = spoken(tmp_path, ["one", "two"], turns=6)
+    facts = library.find(conv)[0].events(conv)
+    start = fold(facts).begun()
+    write(
+        library.create("b", {}), OTHER, branch(facts, conv, 3, spec=start.spec, seats=start.seats)
+    )
+    page.set_viewport_size({"width": 390, "height": 800})
+    with served(library) as room:
+        page.goto(f"{room}/r/play")
+        named = page.locator(".grid tbody th").bounding_box()
+        assert named is not None
+        assert named["height"] < 100
+        page.goto(f"{room}/c/{OTHER}/branches")
+        first, second = (page.locator(".tree li").nth(at).bounding_box() for at in (0, 1))
+        assert first is not None
+        assert second is not None
+        assert second["x"] > first["x"]
+
+
+def test_who_goes_up_by_a_key_is_not_carried_back_to_the_newest_words(
+    tmp_path: Path, page: Page
+) -> None:
+    library = Library(tmp_path)
+    run = library.create("live", {})
+    with run.writing() as log, served(library) as room:
+        _begin(log)
+        for number in range(2, 60):
+            log.append(CONV, MessageInjected(number, Message("Ada", f"number {number}")))
+        page.goto(f"{room}/c/{CONV}")
+        expect(page.locator("#following-words")).to_have_text("following")
+        expect(page.locator("#t59")).to_be_in_viewport()
+        for _ in range(12):
+            page.keyboard.press("k")
+        expect(page.locator("#following-words")).to_have_text("staying here")
+        log.append(CONV, MessageInjected(60, Message("Ada", "more")))
+        expect(page.locator("#following-words")).to_have_text("1 new below")
+        expect(page.locator("#t59")).not_to_be_in_viewport()
+
+
+def test_who_stands_in_a_cell_stays_there_while_the_run_counts_on(
+    tmp_path: Path, page: Page
+) -> None:
+    library = Library(tmp_path)
+    run = library.create("live", {})
+    facts = apart(PAIR.events())
+    with run.writing() as log, served(library) as room:
+        for event in facts:
+            log.append(CONV, event)
+        page.goto(f"{room}/r/live")
+        page.keyboard.press("j")
+        expect(page.locator(".heat .open")).to_be_focused()
+        page.evaluate("document.querySelector('.grid').id = 'before'")
+        expect(page.locator("#before")).to_have_count(0)
+        expect(page.locator(".heat.here .open")).to_be_focused()
 
 
 def test_a_permanent_link_leads_to_its_turn_however_short_it_is(tmp_path: Path, page: Page) -> None:

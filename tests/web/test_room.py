@@ -155,7 +155,28 @@ def test_a_failed_conversation_says_so(tmp_path: Path) -> None:
     conv = said(library, [OverloadError("busy")], 4).id  # type: ignore[list-item]
     page = asking(library).get(f"/c/{conv}").text
     assert "failed attempt by Ben: overload: busy" in page
-    assert "an error" in page
+    assert "Failed: <bdi>an error, by Ben" in page
+    assert f"duologue resume {conv}</code> tries again" in page
+    assert "Ended by" not in page
+
+
+def test_a_silence_is_shown_as_what_it_was_wherever_it_stands(tmp_path: Path) -> None:
+    library, conv = spoken(tmp_path, ["\u200b", "words"], turns=8)
+    other = said(library, ["", "words"], 8, "other").id
+    ask = asking(library)
+    both = ask.get("/compare", params={"left": conv, "right": other, "from": 1}).text
+    for page in (ask.get(f"/c/{conv}").text, both, ask.get(f"/c/{conv}/6/seen").text):
+        for made in ("U+0020 SPACE", "U+200B ZERO WIDTH SPACE"):
+            assert f'<p class="made">{made}</p>' in page
+    assert '<p class="made">nothing at all</p>' in both
+
+
+def test_only_who_has_a_seat_stands_in_the_title(tmp_path: Path) -> None:
+    library, conv = spoken(tmp_path, ["", "words"], turns=6)
+    page = asking(library).get(f"/c/{conv}").text
+    assert "nudge: added by the system" in page
+    assert "<title>Ada ↔ Ben · duologue</title>" in page
+    assert "<bdi>duologue</bdi>" not in page.partition("<h1>")[2].partition("</h1>")[0]
 
 
 def test_a_permalink_leads_to_the_part_that_holds_the_turn(tmp_path: Path) -> None:

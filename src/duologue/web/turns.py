@@ -337,7 +337,7 @@ def _moments(arc: Arc) -> Iterator[Moment]:
         what = "same words again" if loop.verbatim else "loop"
         yield Moment(what, loop.first, loop.last, Label.LOOP)
     if arc.collapse is not None:
-        yield Moment("collapse", arc.collapse, arc.collapse, Label.TOKEN)
+        yield Moment("talk collapses", arc.collapse, arc.collapse, Label.TOKEN)
 
 
 def head(reading: Reading) -> Head:
@@ -488,8 +488,8 @@ def _ending(reading: Reading) -> Fact:
 
 
 _REASONS = {
-    "exit": "a participant left",
-    "mutual_exit": "everybody left",
+    "exit": "an exit",
+    "mutual_exit": "everybody's exit",
     "silence": "silence",
     "max_turns": "the cap on messages",
     "budget": "the budget",

@@ -24,6 +24,8 @@ from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup
 
 from duologue.core.glyphs import pieces, symbol
+from duologue.core.message import silence
+from duologue.core.transcript import characters
 
 MARKDOWN_CHARACTERS = 40_000
 """Longer messages are shown as they were written: no Markdown is worth a second's wait."""
@@ -301,6 +303,8 @@ FILTERS: dict[str, Any] = {
     "plain": plain,
     "words": words,
     "spelled": spelled,
+    "silent": silence,
+    "characters": characters,
     "count": count,
     "moment": moment,
     "duration": duration,

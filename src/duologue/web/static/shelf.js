@@ -27,8 +27,6 @@ document.addEventListener("focusin", (event) => {
 
 key("j", () => step(1));
 key("k", () => step(-1));
-key("ArrowDown", () => step(1));
-key("ArrowUp", () => step(-1));
 key("n", () => document.getElementById("older")?.click());
 key("u", () => {
   const depth = (row) => Number(/depth-(\d+)/.exec(row?.className ?? "")?.[1] ?? 0);
@@ -99,8 +97,14 @@ async function again() {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById("run");
       if (fresh) {
-        for (const part of [".sums", ".grid"]) run.querySelector(part)?.replaceWith(fresh.querySelector(part));
+        // Whoever stands in a cell stays there: it is another element now, in the same place.
+        const at = rows().indexOf(here);
+        const focused = at >= 0 && here.contains(document.activeElement);
+        for (const part of [".sums", ".grid", "#cell"]) run.querySelector(part)?.replaceWith(fresh.querySelector(part) ?? "");
         run.dataset.running = fresh.dataset.running;
+        here = rows()[at] ?? null;
+        here?.classList.add("here");
+        if (focused) here?.querySelector(".open").focus({ preventScroll: true });
       }
     } catch { /* the room is closed for a moment: the next try comes */ }
   }
