@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -35,9 +36,10 @@ from duologue.store.run import Run
 from duologue.web.answering import TEMPLATES
 from duologue.web.app import path_of, room, warm
 from duologue.web.pages.compare import pieces
-from recording import CONV, OTHER, PAIR, TRIO, hold, write
+from recording import CONV, OTHER, PAIR, TRIO, Play, hold, write
 
 BRANCH = "babad-babad-babad"
+SIDES = ("left", "right")
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +158,23 @@ def test_a_branch_and_its_parent_are_aligned_at_the_fork(reader: TestClient) -> 
     assert [row["same"] for row in data["rows"]][:1] == [True]
 
 
+def test_a_speaker_has_one_colour_on_both_sides_when_the_seats_are_swapped(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    seats = PAIR.spec.participants
+    swapped = Play(msgspec.structs.replace(PAIR.spec, participants=seats[::-1]), PAIR.lines)
+    asyncio.run(hold(library.create("one", {}), PAIR, CONV))
+    asyncio.run(hold(library.create("two", {}), swapped, OTHER))
+    app = room(library)
+    app.state.catalogue.settle()
+    asked = TestClient(app, base_url="http://127.0.0.1")
+    data = asked.get("/compare.json", params={"left": CONV, "right": OTHER, "from": 1}).json()
+    names = [{each["name"]: each["colour"] for each in data[side]["names"]} for side in SIDES]
+    assert names[0] == names[1]
+    for row in data["rows"]:
+        for side in filter(None, (row[side] for side in SIDES)):
+            assert side["colour"] == names[0][side["author"]]
+
+
 def test_a_tree_holds_a_parent_before_its_branches(reader: TestClient) -> None:
     nodes = reader.get(f"/c/{BRANCH}/branches.json").json()["nodes"]
     assert [(node["id"], node["depth"], node["fork"]) for node in nodes] == [
@@ -271,6 +290,7 @@ def test_an_experiment_lies_in_its_own_cells_and_says_how_many_are_to_come(tmp_p
     assert len(chosen["listed"]) == 1
     assert f"/c/{chosen['listed'][0]['id']}" in asked.get("/r/tried", params={"cell": key}).text
     assert asked.get("/r/tried.json", params={"cell": "none"}).json()["listed"] == []
+    assert "duologue resume <bdi>tried</bdi></code> goes on" in asked.get("/r/tried").text
 
 
 def test_a_conversation_is_read_without_the_others_of_its_run(
