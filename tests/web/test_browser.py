@@ -217,6 +217,19 @@ def test_keys_walk_the_conversation(tmp_path: Path, page: Page) -> None:
         expect(page.locator("#keys")).to_be_visible()
 
 
+def test_a_step_up_from_the_first_message_of_a_part_leads_to_the_last_of_the_part_before(
+    tmp_path: Path, page: Page
+) -> None:
+    library, conv = spoken(tmp_path, ["one", "two"], turns=250)
+    with served(library) as room:
+        page.goto(f"{room}/c/{conv}/201")
+        expect(page.locator(".turn.here")).to_have_id("t201")
+        page.keyboard.press("k")
+        page.wait_for_url("**?from=1#t200")
+        expect(page.locator(".turn.here")).to_have_id("t200")
+        expect(page.locator("#t200")).to_be_in_viewport()
+
+
 def test_words_that_run_from_right_to_left_have_their_own_side(tmp_path: Path, page: Page) -> None:
     text = "In English first.\n\nثم بالعربية\n\n> اقتباس"
     library, conv = spoken(tmp_path, [text, "مرحبا\n\n> اقتباس\n\n```\nprint(1)\n```"], turns=4)

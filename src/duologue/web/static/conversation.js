@@ -52,10 +52,11 @@ export function go(turn) {
 
 function step(by) {
   const turns = all();
-  const at = turns.indexOf(here ?? current());
-  const next = turns[at + by];
+  const from = here ?? current();
+  const next = turns[turns.indexOf(from) + by];
+  const part = document.querySelector(by > 0 ? "#later a" : "#earlier a");
   if (next) go(next);
-  else document.querySelector(by > 0 ? "#later a" : "#earlier a")?.click();
+  else if (part && from) location.href = `${part.href}#t${Number(from.id.slice(1)) + by}`;
 }
 
 function leap(by) {
