@@ -6,11 +6,12 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from duologue.core.branch import branch
-from duologue.core.event import Event, MessageInjected
+from duologue.core.event import AttemptFailed, Event, MessageInjected, TurnCompleted
 from duologue.core.message import Message
 from duologue.core.provider import Delta
 from duologue.core.state import fold
@@ -215,6 +216,22 @@ def test_keys_walk_the_conversation(tmp_path: Path, page: Page) -> None:
         page.wait_for_url("**raw=1**")
         page.keyboard.press("?")
         expect(page.locator("#keys")).to_be_visible()
+
+
+def test_a_key_opens_what_was_thought_though_an_attempt_had_failed_before(
+    tmp_path: Path, page: Page
+) -> None:
+    library = Library(tmp_path)
+    begun, started, done = apart(PAIR.events())[:3]
+    assert isinstance(done, TurnCompleted)
+    failed = AttemptFailed(2, "Bo", "stream", "it broke off", partial="two", again=True)
+    thought = msgspec.structs.replace(done, reasoning="let me think")
+    write(library.create("r", {}), CONV, [begun, started, failed, started, thought])
+    with served(library) as room:
+        page.goto(f"{room}/c/{CONV}#t2")
+        page.keyboard.press("o")
+        expect(page.locator("#t2 .reasoning .words")).to_be_visible()
+        expect(page.locator("#t2 .partial .as-written")).to_be_hidden()
 
 
 def test_a_step_up_from_the_first_message_of_a_part_leads_to_the_last_of_the_part_before(

@@ -84,7 +84,8 @@ key("r", () => {
 key("s", () => { (here ?? current())?.querySelector(".saw")?.click(); });
 key("b", () => { document.getElementById("branches")?.click(); });
 key("o", () => {
-  const folded = (here ?? current())?.querySelector("details");
+  const turn = here ?? current();
+  const folded = turn?.querySelector(".reasoning") ?? turn?.querySelector("details");
   if (folded) folded.open = !folded.open;
 });
 
