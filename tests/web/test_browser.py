@@ -141,8 +141,9 @@ def test_what_was_said_is_found_and_two_are_compared_by_keys(tmp_path: Path, pag
     library, conv = spoken(tmp_path, ["a lighthouse"], turns=4)
     other = said(library, ["a harbour"], 4, "other").id
     with served(library) as room:
-        page.goto(room)
+        page.goto(f"{room}/c/{conv}")
         page.keyboard.press("/")
+        expect(page.locator("#words")).to_be_focused()
         page.keyboard.type("lighthouse")
         page.keyboard.press("Enter")
         page.wait_for_url("**words=lighthouse**")

@@ -62,6 +62,9 @@ addEventListener("pageshow", () => {
   for (const field of document.querySelectorAll(".find [disabled]")) field.disabled = false;
 });
 
+// Whoever came to search, from another page, may type at once.
+if (location.hash === "#words") document.getElementById("words")?.focus();
+
 // Who pauses in typing sees what is found; Enter asks for it as a page of its own.
 const find = document.querySelector(".find");
 let asked = null;
