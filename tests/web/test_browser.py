@@ -273,6 +273,11 @@ def test_a_grid_and_a_tree_keep_their_shape_on_a_narrow_screen(tmp_path: Path, p
     page.set_viewport_size({"width": 390, "height": 800})
     with served(library) as room:
         page.goto(f"{room}/r/play")
+        page.keyboard.press("?")
+        keys = page.locator("#keys").bounding_box()
+        assert keys is not None
+        assert keys["x"] >= 8
+        page.keyboard.press("Escape")
         named = page.locator(".grid tbody th").bounding_box()
         assert named is not None
         assert named["height"] < 100
