@@ -54,17 +54,23 @@ def spoken(folder: Path, replies: Sequence[str | Reply], turns: int = 6) -> tupl
 
 
 def said(
-    library: Library, replies: Sequence[str | Reply], turns: int, name: str = "play"
+    library: Library,
+    replies: Sequence[str | Reply],
+    turns: int,
+    name: str = "play",
+    *,
+    names: tuple[str, str] = ("Ada", "Ben"),
 ) -> Recorded:
     """A conversation, held and recorded; its first message is a space that was given."""
+    one, other = names
     spec = ConversationSpec(
-        (Participant("Ada", "scripted:a", system="Be brief."), Participant("Ben", "scripted:b")),
-        opening=(Line("Ada", " "),),
+        (Participant(one, "scripted:a", system="Be brief."), Participant(other, "scripted:b")),
+        opening=(Line(one, " "),),
         ending=(TurnCap(turns),),
         silence=Nudge("Go on."),
         seed=7,
     )
-    cast = {"Ada": Scripted(replies, "a"), "Ben": Scripted(replies, "b")}
+    cast = {one: Scripted(replies, "a"), other: Scripted(replies, "b")}
     return apart(hold(Asked(name, spec), library, providers=cast))
 
 

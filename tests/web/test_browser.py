@@ -137,6 +137,32 @@ def test_every_page_fits_its_window_and_has_no_serious_fault_of_access(
     made.close()
 
 
+def test_on_a_narrow_screen_long_names_break_and_nothing_lies_on_the_words(
+    tmp_path: Path, page: Page
+) -> None:
+    library = Library(tmp_path)
+    conv = said(library, ["one " * 40], 4, names=("A" * 60, "B" * 60)).id
+    page.set_viewport_size({"width": 390, "height": 800})
+    with served(library) as room:
+        for path in (
+            "/",
+            f"/c/{conv}",
+            f"/c/{conv}/branches",
+            f"/compare?left={conv}&right={conv}",
+        ):
+            page.goto(room + path)
+            page.evaluate(
+                "document.querySelectorAll('details').forEach((each) => each.open = true)"
+            )
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+        page.goto(f"{room}/c/{conv}/3/seen")
+        label = page.locator(".system .margin span").bounding_box()
+        words = page.locator(".system .words").bounding_box()
+        assert label is not None
+        assert words is not None
+        assert label["y"] + label["height"] <= words["y"]
+
+
 def test_what_was_said_is_found_and_two_are_compared_by_keys(tmp_path: Path, page: Page) -> None:
     library, conv = spoken(tmp_path, ["a lighthouse"], turns=4)
     other = said(library, ["a harbour"], 4, "other").id

@@ -7,7 +7,16 @@ from msgspec.structs import replace
 from duologue.cli.screen import SEATS
 from duologue.core.event import ConversationStarted
 from duologue.core.provider import Finish
-from duologue.core.spec import StopPhrase, TurnCap
+from duologue.core.spec import (
+    EndAtSilence,
+    Keep,
+    Nudge,
+    RefusalPolicy,
+    Resend,
+    SilencePolicy,
+    StopPhrase,
+    TurnCap,
+)
 from duologue.errors import OverloadError
 from duologue.providers.scripted import Reply
 from duologue.store.library import Library
@@ -119,9 +128,30 @@ def test_a_phrase_that_looks_like_two_rules_is_one(tmp_path: Path) -> None:
     spec = replace(PAIR.spec, ending=(StopPhrase("so · long"), TurnCap(3)))
     write(library.create("r", {"name": "r"}), CONV, [ConversationStarted(spec, {})])
     facts = asking(library).get(f"/c/{CONV}.json").json()["head"]["facts"]
-    values = next(fact["values"] for fact in facts if fact["label"] == "may end by")
-    assert len(values) == 3
+    values = next(fact["values"] for fact in facts if fact["label"] == "may end")
+    assert len(values) == 2
     assert "so · long" in values[0]
+
+
+@pytest.mark.parametrize(
+    ("silence", "ends", "follows"),
+    [
+        (Keep(), [], ["it is kept, a message like any other"]),
+        (Resend(2), [], ["the turn is asked for again, 2 times at the most"]),
+        (Nudge("Go on."), [], ["everybody hears: “Go on.”"]),
+        (EndAtSilence(), ["at the first silence"], []),
+    ],
+)
+def test_the_head_says_what_may_end_it_and_what_follows_a_silence(
+    tmp_path: Path, silence: SilencePolicy, ends: list[str], follows: list[str]
+) -> None:
+    library = Library(tmp_path)
+    spec = replace(PAIR.spec, ending=(TurnCap(3),), silence=silence, refusal=RefusalPolicy.END)
+    write(library.create("r", {"name": "r"}), CONV, [ConversationStarted(spec, {})])
+    facts = asking(library).get(f"/c/{CONV}.json").json()["head"]["facts"]
+    told = {fact["label"]: fact["values"] for fact in facts}
+    assert told["may end"] == ["at 3 messages", *ends, "at the first refusal"]
+    assert told.get("after silence", []) == follows
 
 
 def test_everything_that_must_not_be_missed_is_marked(tmp_path: Path) -> None:
