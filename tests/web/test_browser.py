@@ -213,6 +213,21 @@ def test_in_print_the_words_remain_and_the_tools_go(tmp_path: Path, page: Page) 
             expect(page.locator(tool)).to_be_hidden()
 
 
+def test_nothing_that_was_said_is_left_out_of_print_in_silence(tmp_path: Path, page: Page) -> None:
+    replies: list[str | Reply] = [Reply("word " * 9_000, reasoning="a thought"), "short"]
+    library, conv = spoken(tmp_path, replies, turns=16)
+    with served(library) as room:
+        page.emulate_media(media="print")
+        page.goto(f"{room}/c/{conv}")
+        expect(page.locator("#t2 .rest .words")).to_be_visible()
+        expect(page.locator("#t2 .reasoning summary")).to_be_visible()
+        expect(page.locator("#later")).to_be_visible()
+        page.goto(f"{room}/c/{conv}/8/seen")
+        expect(page.locator(".known .words").last).to_be_visible()
+        page.goto(room)
+        expect(page.locator(".find")).to_be_hidden()
+
+
 def test_it_can_be_read_without_a_script(tmp_path: Path, browser: Browser) -> None:
     library, conv = spoken(tmp_path, ["**one**"], turns=450)
     context = browser.new_context(java_script_enabled=False)
