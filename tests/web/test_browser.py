@@ -20,7 +20,7 @@ from duologue.store.library import Library
 from duologue.store.run import Log
 from recording import CONV, OTHER, PAIR, write
 from web.payloads import BOMBS, DISTURBS, EXECUTES
-from web.rooms import apart, said, served, slow_live, spoken
+from web.rooms import apart, said, served, slow_live, spoken, tried
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WITHOUT = (
@@ -224,8 +224,6 @@ def test_nothing_that_was_said_is_left_out_of_print_in_silence(tmp_path: Path, p
         expect(page.locator("#later")).to_be_visible()
         page.goto(f"{room}/c/{conv}/8/seen")
         expect(page.locator(".known .words").last).to_be_visible()
-        page.goto(room)
-        expect(page.locator(".find")).to_be_hidden()
 
 
 def test_it_can_be_read_without_a_script(tmp_path: Path, browser: Browser) -> None:
@@ -251,6 +249,9 @@ def test_keys_walk_the_conversation(tmp_path: Path, page: Page) -> None:
         expect(page.locator(".turn.here")).to_have_id("t2")
         page.keyboard.press("G")
         expect(page.locator(".turn.here")).to_have_id("t8")
+        page.keyboard.press("g")
+        expect(page.locator(".turn.here")).to_have_id("t1")
+        page.keyboard.press("G")
         page.keyboard.press("s")
         page.wait_for_url("**/8/seen")
         page.go_back()
@@ -327,6 +328,18 @@ def test_a_grid_and_a_tree_keep_their_shape_on_a_narrow_screen(tmp_path: Path, p
         assert first is not None
         assert second is not None
         assert second["x"] > first["x"]
+
+
+def test_whoever_opens_a_cell_by_keys_goes_on_among_its_conversations(
+    tmp_path: Path, page: Page
+) -> None:
+    with served(tried(tmp_path)) as room:
+        page.goto(f"{room}/r/tried")
+        page.keyboard.press("j")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**#cell")
+        page.keyboard.press("j")
+        expect(page.locator("#cell .book.here .open")).to_be_focused()
 
 
 def test_who_goes_up_by_a_key_is_not_carried_back_to_the_newest_words(

@@ -72,7 +72,7 @@ key("j", () => step(1));
 key("k", () => step(-1));
 key("n", () => leap(1));
 key("p", () => leap(-1));
-key("g", () => { if (document.getElementById("earlier")) location.href = location.pathname; else scrollTo(0, 0); });
+key("g", () => { if (document.getElementById("earlier")) location.href = location.pathname; else { scrollTo(0, 0); mark(all()[0]); } });
 key("G", () => {
   if (document.getElementById("later")) location.href = `/c/${holder.dataset.conv}/${holder.dataset.turns}`;
   else go(all().at(-1));

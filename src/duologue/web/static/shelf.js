@@ -15,7 +15,9 @@ function go(row) {
 const step = (by) => {
   const all = rows();
   const at = all.indexOf(here);
-  go(all[Math.max(0, at < 0 ? 0 : at + by)]);
+  // Whoever has opened a cell goes on among its conversations.
+  const first = Math.max(0, all.indexOf(document.querySelector("#cell:target .book")));
+  go(all[at < 0 ? first : Math.max(0, at + by)]);
 };
 document.addEventListener("focusin", (event) => {
   const row = event.target.closest?.(".book, td.heat, .row");
