@@ -111,7 +111,7 @@ def test_the_file_opens_from_disk_and_asks_nobody(tmp_path: Path, page: Page) ->
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [320, 390, 1280])
 def test_every_page_fits_its_window_and_has_no_serious_fault_of_access(
     tmp_path: Path, browser: Browser, scheme: str, width: int
 ) -> None:
