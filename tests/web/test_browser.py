@@ -97,6 +97,14 @@ def test_hostile_words_execute_nothing_and_keep_to_the_layout(tmp_path: Path, pa
                 assert page.locator("img, iframe, svg, object, embed, base").count() == 0
 
 
+def test_a_word_without_an_end_does_not_hold_the_browser_up(tmp_path: Path, page: Page) -> None:
+    library, conv = spoken(tmp_path, ["\u0639" * 300_000, "short"], turns=4)
+    with served(library) as room:
+        page.goto(f"{room}/c/{conv}/3/seen", timeout=10_000)
+        expect(page.locator("main")).to_contain_text("\u0639" * 300_000)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
 def test_the_file_opens_from_disk_and_asks_nobody(tmp_path: Path, page: Page) -> None:
     library, conv = spoken(tmp_path, list(EXECUTES), turns=30)
     with served(library) as room:

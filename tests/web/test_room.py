@@ -233,7 +233,7 @@ def test_parts_hold_every_turn_once(tmp_path: Path) -> None:
 def test_a_long_message_is_whole_on_its_page(tmp_path: Path) -> None:
     library, conv = spoken(tmp_path, ["x" * 1_000_000], turns=2)
     page = asking(library).get(f"/c/{conv}?from=2")
-    assert page.text.count("x" * 40_000) == 25
+    assert page.text.replace("<wbr>", "").count("x" * 40_000) == 25
     assert "960,000 characters more of this message" in page.text
 
 
