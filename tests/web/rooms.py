@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
@@ -14,6 +14,11 @@ import uvicorn
 from starlette.testclient import TestClient
 
 from duologue.api import Recorded, bring_in, hold
+from duologue.conversation import converse
+from duologue.core.event import Event
+from duologue.core.experimentfile import document, read
+from duologue.core.plan import plan
+from duologue.core.provider import Delta, Provider
 from duologue.core.spec import ConversationSpec, Line, Nudge, Participant, TurnCap
 from duologue.core.specfile import Asked
 from duologue.providers.scripted import Reply, Scripted
@@ -54,17 +59,23 @@ def spoken(folder: Path, replies: Sequence[str | Reply], turns: int = 6) -> tupl
 
 
 def said(
-    library: Library, replies: Sequence[str | Reply], turns: int, name: str = "play"
+    library: Library,
+    replies: Sequence[str | Reply],
+    turns: int,
+    name: str = "play",
+    *,
+    names: tuple[str, str] = ("Ada", "Ben"),
 ) -> Recorded:
     """A conversation, held and recorded; its first message is a space that was given."""
+    one, other = names
     spec = ConversationSpec(
-        (Participant("Ada", "scripted:a", system="Be brief."), Participant("Ben", "scripted:b")),
-        opening=(Line("Ada", " "),),
+        (Participant(one, "scripted:a", system="Be brief."), Participant(other, "scripted:b")),
+        opening=(Line(one, " "),),
         ending=(TurnCap(turns),),
         silence=Nudge("Go on."),
         seed=7,
     )
-    cast = {"Ada": Scripted(replies, "a"), "Ben": Scripted(replies, "b")}
+    cast = {one: Scripted(replies, "a"), other: Scripted(replies, "b")}
     return apart(hold(Asked(name, spec), library, providers=cast))
 
 
@@ -72,6 +83,32 @@ def apart(work: Coroutine[Any, Any, T]) -> T:
     """A coroutine's result, from a thread of its own: a browser's driver has a loop here."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()
+
+
+def tried(folder: Path) -> Library:
+    """An experiment of two scripts, both ways round and two ways to end; two of its eight held."""
+    for name in "ab":
+        said = "".join(f'"{name} {place}"\n' for place in range(8))
+        (folder / f"{name}.jsonl").write_text(said, "utf-8")
+    text = (
+        f'name = "tried"\npairs = "cross"\nopener = " "\nturns = 4\nreplicates = 2\n'
+        f'participants = ["scripted:{folder}/a.jsonl", "scripted:{folder}/b.jsonl"]\n'
+        '[endings.cap]\n[endings.out]\nrules = [{ kind = "exit" }]\n'
+    )
+    asked = read(text, "tried.toml")
+    library = Library(folder / "library")
+    run = library.create("tried", document(asked))
+    for each in plan(asked).conversations[:2]:
+        cast = {name: Scripted(["one", "two", "three"], name) for name in each.spec.names()}
+        with run.writing() as log:
+            for fact in apart(_facts(each.spec, cast)):
+                log.append(each.id, fact)
+    return library
+
+
+async def _facts(spec: ConversationSpec, cast: Mapping[str, Provider]) -> list[Event]:
+    """What happens in a conversation."""
+    return [item async for item in converse(spec, cast) if not isinstance(item, Delta)]
 
 
 def imported(folder: Path) -> tuple[Library, str]:

@@ -6,18 +6,21 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from duologue.core.event import Event, MessageInjected
+from duologue.core.branch import branch
+from duologue.core.event import AttemptFailed, Event, MessageInjected, TurnCompleted
 from duologue.core.message import Message
 from duologue.core.provider import Delta
+from duologue.core.state import fold
 from duologue.providers.scripted import Reply
 from duologue.store.library import Library
 from duologue.store.run import Log
-from recording import CONV, PAIR
+from recording import CONV, OTHER, PAIR, write
 from web.payloads import BOMBS, DISTURBS, EXECUTES
-from web.rooms import apart, said, served, slow_live, spoken
+from web.rooms import apart, said, served, slow_live, spoken, tried
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WITHOUT = (
@@ -94,6 +97,14 @@ def test_hostile_words_execute_nothing_and_keep_to_the_layout(tmp_path: Path, pa
                 assert page.locator("img, iframe, svg, object, embed, base").count() == 0
 
 
+def test_a_word_without_an_end_does_not_hold_the_browser_up(tmp_path: Path, page: Page) -> None:
+    library, conv = spoken(tmp_path, ["\u0639" * 300_000, "short"], turns=4)
+    with served(library) as room:
+        page.goto(f"{room}/c/{conv}/3/seen", timeout=10_000)
+        expect(page.locator("main")).to_contain_text("\u0639" * 300_000)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
 def test_the_file_opens_from_disk_and_asks_nobody(tmp_path: Path, page: Page) -> None:
     library, conv = spoken(tmp_path, list(EXECUTES), turns=30)
     with served(library) as room:
@@ -108,7 +119,7 @@ def test_the_file_opens_from_disk_and_asks_nobody(tmp_path: Path, page: Page) ->
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [320, 390, 1280])
 def test_every_page_fits_its_window_and_has_no_serious_fault_of_access(
     tmp_path: Path, browser: Browser, scheme: str, width: int
 ) -> None:
@@ -134,12 +145,39 @@ def test_every_page_fits_its_window_and_has_no_serious_fault_of_access(
     made.close()
 
 
+def test_on_a_narrow_screen_long_names_break_and_nothing_lies_on_the_words(
+    tmp_path: Path, page: Page
+) -> None:
+    library = Library(tmp_path)
+    conv = said(library, ["one " * 40], 4, names=("A" * 60, "B" * 60)).id
+    page.set_viewport_size({"width": 390, "height": 800})
+    with served(library) as room:
+        for path in (
+            "/",
+            f"/c/{conv}",
+            f"/c/{conv}/branches",
+            f"/compare?left={conv}&right={conv}",
+        ):
+            page.goto(room + path)
+            page.evaluate(
+                "document.querySelectorAll('details').forEach((each) => each.open = true)"
+            )
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+        page.goto(f"{room}/c/{conv}/3/seen")
+        label = page.locator(".system .margin span").bounding_box()
+        words = page.locator(".system .words").bounding_box()
+        assert label is not None
+        assert words is not None
+        assert label["y"] + label["height"] <= words["y"]
+
+
 def test_what_was_said_is_found_and_two_are_compared_by_keys(tmp_path: Path, page: Page) -> None:
     library, conv = spoken(tmp_path, ["a lighthouse"], turns=4)
     other = said(library, ["a harbour"], 4, "other").id
     with served(library) as room:
-        page.goto(room)
+        page.goto(f"{room}/c/{conv}")
         page.keyboard.press("/")
+        expect(page.locator("#words")).to_be_focused()
         page.keyboard.type("lighthouse")
         page.keyboard.press("Enter")
         page.wait_for_url("**words=lighthouse**")
@@ -183,6 +221,19 @@ def test_in_print_the_words_remain_and_the_tools_go(tmp_path: Path, page: Page) 
             expect(page.locator(tool)).to_be_hidden()
 
 
+def test_nothing_that_was_said_is_left_out_of_print_in_silence(tmp_path: Path, page: Page) -> None:
+    replies: list[str | Reply] = [Reply("word " * 9_000, reasoning="a thought"), "short"]
+    library, conv = spoken(tmp_path, replies, turns=16)
+    with served(library) as room:
+        page.emulate_media(media="print")
+        page.goto(f"{room}/c/{conv}")
+        expect(page.locator("#t2 .rest .words")).to_be_visible()
+        expect(page.locator("#t2 .reasoning summary")).to_be_visible()
+        expect(page.locator("#later")).to_be_visible()
+        page.goto(f"{room}/c/{conv}/8/seen")
+        expect(page.locator(".known .words").last).to_be_visible()
+
+
 def test_it_can_be_read_without_a_script(tmp_path: Path, browser: Browser) -> None:
     library, conv = spoken(tmp_path, ["**one**"], turns=450)
     context = browser.new_context(java_script_enabled=False)
@@ -206,6 +257,9 @@ def test_keys_walk_the_conversation(tmp_path: Path, page: Page) -> None:
         expect(page.locator(".turn.here")).to_have_id("t2")
         page.keyboard.press("G")
         expect(page.locator(".turn.here")).to_have_id("t8")
+        page.keyboard.press("g")
+        expect(page.locator(".turn.here")).to_have_id("t1")
+        page.keyboard.press("G")
         page.keyboard.press("s")
         page.wait_for_url("**/8/seen")
         page.go_back()
@@ -213,6 +267,124 @@ def test_keys_walk_the_conversation(tmp_path: Path, page: Page) -> None:
         page.wait_for_url("**raw=1**")
         page.keyboard.press("?")
         expect(page.locator("#keys")).to_be_visible()
+
+
+def test_a_key_opens_what_was_thought_though_an_attempt_had_failed_before(
+    tmp_path: Path, page: Page
+) -> None:
+    library = Library(tmp_path)
+    begun, started, done = apart(PAIR.events())[:3]
+    assert isinstance(done, TurnCompleted)
+    failed = AttemptFailed(2, "Bo", "stream", "it broke off", partial="two", again=True)
+    thought = msgspec.structs.replace(done, reasoning="let me think")
+    write(library.create("r", {}), CONV, [begun, started, failed, started, thought])
+    with served(library) as room:
+        page.goto(f"{room}/c/{CONV}#t2")
+        page.keyboard.press("o")
+        expect(page.locator("#t2 .reasoning .words")).to_be_visible()
+        expect(page.locator("#t2 .partial .as-written")).to_be_hidden()
+
+
+def test_a_step_up_from_the_first_message_of_a_part_leads_to_the_last_of_the_part_before(
+    tmp_path: Path, page: Page
+) -> None:
+    library, conv = spoken(tmp_path, ["one", "two"], turns=250)
+    with served(library) as room:
+        page.goto(f"{room}/c/{conv}/201")
+        expect(page.locator(".turn.here")).to_have_id("t201")
+        page.keyboard.press("k")
+        page.wait_for_url("**?from=1#t200")
+        expect(page.locator(".turn.here")).to_have_id("t200")
+        expect(page.locator("#t200")).to_be_in_viewport()
+
+
+def test_words_that_run_from_right_to_left_have_their_own_side(tmp_path: Path, page: Page) -> None:
+    text = "In English first.\n\nثم بالعربية\n\n> اقتباس"
+    library, conv = spoken(tmp_path, [text, "مرحبا\n\n> اقتباس\n\n```\nprint(1)\n```"], turns=4)
+    with served(library) as room:
+        page.goto(f"{room}/c/{conv}")
+        start = "(at) => getComputedStyle(document.querySelector(at))"
+        assert page.evaluate(f"{start}.direction", "#t4 pre") == "ltr"
+        assert page.evaluate(f"{start}.borderRightWidth", "#t4 blockquote") == "2px"
+        side = """(at) => { const range = document.createRange();
+            range.selectNodeContents(document.querySelector(at));
+            return range.getBoundingClientRect().left; }"""
+        left = page.evaluate(side, "#t2 .words > p:nth-child(1)")
+        assert page.evaluate(side, "#t2 .words > p:nth-child(2)") > left + 200
+
+
+def test_a_grid_and_a_tree_keep_their_shape_on_a_narrow_screen(tmp_path: Path, page: Page) -> None:
+    library, conv = spoken(tmp_path, ["one", "two"], turns=6)
+    facts = library.find(conv)[0].events(conv)
+    start = fold(facts).begun()
+    write(
+        library.create("b", {}), OTHER, branch(facts, conv, 3, spec=start.spec, seats=start.seats)
+    )
+    page.set_viewport_size({"width": 390, "height": 800})
+    with served(library) as room:
+        page.goto(f"{room}/r/play")
+        page.keyboard.press("?")
+        keys = page.locator("#keys").bounding_box()
+        assert keys is not None
+        assert keys["x"] >= 8
+        page.keyboard.press("Escape")
+        named = page.locator(".grid tbody th").bounding_box()
+        assert named is not None
+        assert named["height"] < 100
+        page.goto(f"{room}/c/{OTHER}/branches")
+        first, second = (page.locator(".tree li").nth(at).bounding_box() for at in (0, 1))
+        assert first is not None
+        assert second is not None
+        assert second["x"] > first["x"]
+
+
+def test_whoever_opens_a_cell_by_keys_goes_on_among_its_conversations(
+    tmp_path: Path, page: Page
+) -> None:
+    with served(tried(tmp_path)) as room:
+        page.goto(f"{room}/r/tried")
+        page.keyboard.press("j")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**#cell")
+        page.keyboard.press("j")
+        expect(page.locator("#cell .book.here .open")).to_be_focused()
+
+
+def test_who_goes_up_by_a_key_is_not_carried_back_to_the_newest_words(
+    tmp_path: Path, page: Page
+) -> None:
+    library = Library(tmp_path)
+    run = library.create("live", {})
+    with run.writing() as log, served(library) as room:
+        _begin(log)
+        for number in range(2, 60):
+            log.append(CONV, MessageInjected(number, Message("Ada", f"number {number}")))
+        page.goto(f"{room}/c/{CONV}")
+        expect(page.locator("#following-words")).to_have_text("following")
+        expect(page.locator("#t59")).to_be_in_viewport()
+        for _ in range(12):
+            page.keyboard.press("k")
+        expect(page.locator("#following-words")).to_have_text("staying here")
+        log.append(CONV, MessageInjected(60, Message("Ada", "more")))
+        expect(page.locator("#following-words")).to_have_text("1 new below")
+        expect(page.locator("#t59")).not_to_be_in_viewport()
+
+
+def test_who_stands_in_a_cell_stays_there_while_the_run_counts_on(
+    tmp_path: Path, page: Page
+) -> None:
+    library = Library(tmp_path)
+    run = library.create("live", {})
+    facts = apart(PAIR.events())
+    with run.writing() as log, served(library) as room:
+        for event in facts:
+            log.append(CONV, event)
+        page.goto(f"{room}/r/live")
+        page.keyboard.press("j")
+        expect(page.locator(".heat .open")).to_be_focused()
+        page.evaluate("document.querySelector('.grid').id = 'before'")
+        expect(page.locator("#before")).to_have_count(0)
+        expect(page.locator(".heat.here .open")).to_be_focused()
 
 
 def test_a_permanent_link_leads_to_its_turn_however_short_it_is(tmp_path: Path, page: Page) -> None:

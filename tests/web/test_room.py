@@ -7,7 +7,16 @@ from msgspec.structs import replace
 from duologue.cli.screen import SEATS
 from duologue.core.event import ConversationStarted
 from duologue.core.provider import Finish
-from duologue.core.spec import StopPhrase, TurnCap
+from duologue.core.spec import (
+    EndAtSilence,
+    Keep,
+    Nudge,
+    RefusalPolicy,
+    Resend,
+    SilencePolicy,
+    StopPhrase,
+    TurnCap,
+)
 from duologue.errors import OverloadError
 from duologue.providers.scripted import Reply
 from duologue.store.library import Library
@@ -119,9 +128,30 @@ def test_a_phrase_that_looks_like_two_rules_is_one(tmp_path: Path) -> None:
     spec = replace(PAIR.spec, ending=(StopPhrase("so · long"), TurnCap(3)))
     write(library.create("r", {"name": "r"}), CONV, [ConversationStarted(spec, {})])
     facts = asking(library).get(f"/c/{CONV}.json").json()["head"]["facts"]
-    values = next(fact["values"] for fact in facts if fact["label"] == "may end by")
-    assert len(values) == 3
+    values = next(fact["values"] for fact in facts if fact["label"] == "may end")
+    assert len(values) == 2
     assert "so · long" in values[0]
+
+
+@pytest.mark.parametrize(
+    ("silence", "ends", "follows"),
+    [
+        (Keep(), [], ["it is kept, a message like any other"]),
+        (Resend(2), [], ["the turn is asked for again, 2 times at the most"]),
+        (Nudge("Go on."), [], ["everybody hears: “Go on.”"]),
+        (EndAtSilence(), ["at the first silence"], []),
+    ],
+)
+def test_the_head_says_what_may_end_it_and_what_follows_a_silence(
+    tmp_path: Path, silence: SilencePolicy, ends: list[str], follows: list[str]
+) -> None:
+    library = Library(tmp_path)
+    spec = replace(PAIR.spec, ending=(TurnCap(3),), silence=silence, refusal=RefusalPolicy.END)
+    write(library.create("r", {"name": "r"}), CONV, [ConversationStarted(spec, {})])
+    facts = asking(library).get(f"/c/{CONV}.json").json()["head"]["facts"]
+    told = {fact["label"]: fact["values"] for fact in facts}
+    assert told["may end"] == ["at 3 messages", *ends, "at the first refusal"]
+    assert told.get("after silence", []) == follows
 
 
 def test_everything_that_must_not_be_missed_is_marked(tmp_path: Path) -> None:
@@ -155,7 +185,28 @@ def test_a_failed_conversation_says_so(tmp_path: Path) -> None:
     conv = said(library, [OverloadError("busy")], 4).id  # type: ignore[list-item]
     page = asking(library).get(f"/c/{conv}").text
     assert "failed attempt by Ben: overload: busy" in page
-    assert "an error" in page
+    assert "Failed: <bdi>an error, by Ben" in page
+    assert f"duologue resume {conv}</code> tries again" in page
+    assert "Ended by" not in page
+
+
+def test_a_silence_is_shown_as_what_it_was_wherever_it_stands(tmp_path: Path) -> None:
+    library, conv = spoken(tmp_path, ["\u200b", "words"], turns=8)
+    other = said(library, ["", "words"], 8, "other").id
+    ask = asking(library)
+    both = ask.get("/compare", params={"left": conv, "right": other, "from": 1}).text
+    for page in (ask.get(f"/c/{conv}").text, both, ask.get(f"/c/{conv}/6/seen").text):
+        for made in ("U+0020 SPACE", "U+200B ZERO WIDTH SPACE"):
+            assert f'<p class="made">{made}</p>' in page
+    assert '<p class="made">nothing at all</p>' in both
+
+
+def test_only_who_has_a_seat_stands_in_the_title(tmp_path: Path) -> None:
+    library, conv = spoken(tmp_path, ["", "words"], turns=6)
+    page = asking(library).get(f"/c/{conv}").text
+    assert "nudge: added by the system" in page
+    assert "<title>Ada ↔ Ben · duologue</title>" in page
+    assert "<bdi>duologue</bdi>" not in page.partition("<h1>")[2].partition("</h1>")[0]
 
 
 def test_a_permalink_leads_to_the_part_that_holds_the_turn(tmp_path: Path) -> None:
@@ -182,7 +233,7 @@ def test_parts_hold_every_turn_once(tmp_path: Path) -> None:
 def test_a_long_message_is_whole_on_its_page(tmp_path: Path) -> None:
     library, conv = spoken(tmp_path, ["x" * 1_000_000], turns=2)
     page = asking(library).get(f"/c/{conv}?from=2")
-    assert page.text.count("x" * 40_000) == 25
+    assert page.text.replace("<wbr>", "").count("x" * 40_000) == 25
     assert "960,000 characters more of this message" in page.text
 
 

@@ -2,11 +2,11 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -19,25 +19,21 @@ from starlette.testclient import TestClient
 from duologue.catalogue import shape
 from duologue.catalogue.asking import Wanted, choices, part
 from duologue.catalogue.keeping import CATALOGUE_FILE, Catalogue
-from duologue.conversation import converse
 from duologue.core.branch import branch
-from duologue.core.event import Event
 from duologue.core.experimentfile import document, read
-from duologue.core.plan import plan
-from duologue.core.provider import Delta, Provider
-from duologue.core.spec import ConversationSpec
 from duologue.core.state import fold
 from duologue.endings.edition import edition
 from duologue.errors import UnknownIdError
-from duologue.providers.scripted import Scripted
 from duologue.store.library import Library
 from duologue.store.run import Run
 from duologue.web.answering import TEMPLATES
 from duologue.web.app import path_of, room, warm
 from duologue.web.pages.compare import pieces
-from recording import CONV, OTHER, PAIR, TRIO, hold, write
+from recording import CONV, OTHER, PAIR, TRIO, Play, hold, write
+from web.rooms import tried
 
 BRANCH = "babad-babad-babad"
+SIDES = ("left", "right")
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +152,23 @@ def test_a_branch_and_its_parent_are_aligned_at_the_fork(reader: TestClient) -> 
     assert [row["same"] for row in data["rows"]][:1] == [True]
 
 
+def test_a_speaker_has_one_colour_on_both_sides_when_the_seats_are_swapped(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    seats = PAIR.spec.participants
+    swapped = Play(msgspec.structs.replace(PAIR.spec, participants=seats[::-1]), PAIR.lines)
+    asyncio.run(hold(library.create("one", {}), PAIR, CONV))
+    asyncio.run(hold(library.create("two", {}), swapped, OTHER))
+    app = room(library)
+    app.state.catalogue.settle()
+    asked = TestClient(app, base_url="http://127.0.0.1")
+    data = asked.get("/compare.json", params={"left": CONV, "right": OTHER, "from": 1}).json()
+    names = [{each["name"]: each["colour"] for each in data[side]["names"]} for side in SIDES]
+    assert names[0] == names[1]
+    for row in data["rows"]:
+        for side in filter(None, (row[side] for side in SIDES)):
+            assert side["colour"] == names[0][side["author"]]
+
+
 def test_a_tree_holds_a_parent_before_its_branches(reader: TestClient) -> None:
     nodes = reader.get(f"/c/{BRANCH}/branches.json").json()["nodes"]
     assert [(node["id"], node["depth"], node["fork"]) for node in nodes] == [
@@ -224,34 +237,8 @@ def test_the_described_interface_answers_as_described(library: Library) -> None:
         fuzz()
 
 
-def _experiment(folder: Path) -> Library:
-    """An experiment of two scripts, both ways round and two ways to end; two of its eight held."""
-    for name in "ab":
-        said = "".join(f'"{name} {place}"\n' for place in range(8))
-        (folder / f"{name}.jsonl").write_text(said, "utf-8")
-    text = (
-        f'name = "tried"\npairs = "cross"\nopener = " "\nturns = 4\nreplicates = 2\n'
-        f'participants = ["scripted:{folder}/a.jsonl", "scripted:{folder}/b.jsonl"]\n'
-        '[endings.cap]\n[endings.out]\nrules = [{ kind = "exit" }]\n'
-    )
-    asked = read(text, "tried.toml")
-    library = Library(folder / "library")
-    run = library.create("tried", document(asked))
-    for each in plan(asked).conversations[:2]:
-        cast = {name: Scripted(["one", "two", "three"], name) for name in each.spec.names()}
-        with run.writing() as log:
-            for fact in asyncio.run(_facts(each.spec, cast)):
-                log.append(each.id, fact)
-    return library
-
-
-async def _facts(spec: ConversationSpec, cast: Mapping[str, Provider]) -> list[Event]:
-    """What happens in a conversation."""
-    return [item async for item in converse(spec, cast) if not isinstance(item, Delta)]
-
-
 def test_an_experiment_lies_in_its_own_cells_and_says_how_many_are_to_come(tmp_path: Path) -> None:
-    library = _experiment(tmp_path)
+    library = tried(tmp_path)
     app = room(library)
     app.state.catalogue.settle()
     asked = TestClient(app, base_url="http://127.0.0.1")
@@ -271,6 +258,7 @@ def test_an_experiment_lies_in_its_own_cells_and_says_how_many_are_to_come(tmp_p
     assert len(chosen["listed"]) == 1
     assert f"/c/{chosen['listed'][0]['id']}" in asked.get("/r/tried", params={"cell": key}).text
     assert asked.get("/r/tried.json", params={"cell": "none"}).json()["listed"] == []
+    assert "duologue resume <bdi>tried</bdi></code> goes on" in asked.get("/r/tried").text
 
 
 def test_a_conversation_is_read_without_the_others_of_its_run(

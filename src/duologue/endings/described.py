@@ -67,11 +67,6 @@ def pair(spec: ConversationSpec) -> str:
 
 def policy(spec: ConversationSpec) -> str:
     """How a conversation may end, what follows a silence, and whether anybody is told, in words."""
-    told = "told nothing" if spec.told is None else "told"
-    return " · ".join([*rules(spec), told])
-
-
-def rules(spec: ConversationSpec) -> tuple[str, ...]:
-    """Each way in which a conversation may end, and what follows a silence, in words."""
     silence = f"silence: {type(spec.silence).__struct_config__.tag}"
-    return (*(worded(rule) for rule in spec.ending), silence)
+    told = "told nothing" if spec.told is None else "told"
+    return " · ".join([*(worded(rule) for rule in spec.ending), silence, told])

@@ -18,16 +18,23 @@ from duologue.core.event import (
     TurnCompleted,
 )
 from duologue.core.message import Silence, silence
+from duologue.core.policies import worded
 from duologue.core.provider import Usage
-from duologue.core.spec import ConversationSpec
+from duologue.core.spec import (
+    ConversationSpec,
+    EndAtSilence,
+    Keep,
+    Nudge,
+    RefusalPolicy,
+    Resend,
+)
 from duologue.core.state import State
 from duologue.core.transcript import Mark, Spoken, Status, characters
 from duologue.endings.codebook import Annotation, Arc, EndState, Label
-from duologue.endings.described import rules
 from duologue.endings.strip import CELLS
 from duologue.formats.crossing import IMPORTED_MODEL
 from duologue.web.readings import Reading
-from duologue.web.words import between, duration, moment
+from duologue.web.words import between, count, duration, moment
 
 COLOURS = 6
 """So many seats have a colour of their own; then again from the first."""
@@ -337,7 +344,7 @@ def _moments(arc: Arc) -> Iterator[Moment]:
         what = "same words again" if loop.verbatim else "loop"
         yield Moment(what, loop.first, loop.last, Label.LOOP)
     if arc.collapse is not None:
-        yield Moment("collapse", arc.collapse, arc.collapse, Label.TOKEN)
+        yield Moment("talk collapses", arc.collapse, arc.collapse, Label.TOKEN)
 
 
 def head(reading: Reading) -> Head:
@@ -389,7 +396,8 @@ def _facts(reading: Reading, started: ConversationStarted) -> Iterator[Fact]:
     if foreign:
         yield Fact("imported", (f"{moment(reading.records[0].at)}, {_file(started.source)}",))
     else:
-        yield Fact("may end by", rules(spec))
+        yield Fact("may end", tuple(_ways_out(spec)))
+        yield Fact("after silence", tuple(_after_silence(spec)))
         yield Fact("were told", tuple(_told(spec)) or ("nothing: no system prompt at all",))
     yield Fact("opening", tuple(f"{line.author}: {_quoted(line.text)}" for line in spec.opening))
     yield Fact("private", tuple(_private(spec)))
@@ -417,6 +425,28 @@ def _seats(started: ConversationStarted) -> Iterator[str]:
         elif seat and seat.model not in model:
             model = f"{model} → {seat.provider}:{seat.model}"
         yield f"{participant.name}: {model}"
+
+
+def _ways_out(spec: ConversationSpec) -> Iterator[str]:
+    """Everything that may end a conversation."""
+    yield from map(worded, spec.ending)
+    if isinstance(spec.silence, EndAtSilence):
+        yield "at the first silence"
+    if spec.refusal is RefusalPolicy.END:
+        yield "at the first refusal"
+
+
+def _after_silence(spec: ConversationSpec) -> Iterator[str]:
+    """What follows a silent turn, unless it is the end."""
+    match spec.silence:
+        case Keep():
+            yield "it is kept, a message like any other"
+        case Resend(times):
+            yield f"the turn is asked for again, {count(times, 'time')} at the most"
+        case Nudge(text):
+            yield f"everybody hears: “{text}”"
+        case _:
+            return
 
 
 def _told(spec: ConversationSpec) -> Iterator[str]:
@@ -488,8 +518,8 @@ def _ending(reading: Reading) -> Fact:
 
 
 _REASONS = {
-    "exit": "a participant left",
-    "mutual_exit": "everybody left",
+    "exit": "an exit",
+    "mutual_exit": "everybody's exit",
     "silence": "silence",
     "max_turns": "the cap on messages",
     "budget": "the budget",

@@ -24,6 +24,8 @@ from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup
 
 from duologue.core.glyphs import pieces, symbol
+from duologue.core.message import silence
+from duologue.core.transcript import characters
 
 MARKDOWN_CHARACTERS = 40_000
 """Longer messages are shown as they were written: no Markdown is worth a second's wait."""
@@ -34,9 +36,13 @@ _KEPT = 4096
 _HEADING_BELOW = 2  # a speaker's name is a heading of the second level
 _LEAST_HEADING = 6
 _BLANK = re.compile(r"^[ \t]+")
+# A browser shapes a word again for each line that it fills: some ways of writing a thousand
+# lines of one word would take it minutes.
+_UNBROKEN = re.compile(r"\S{500}(?=\S)")
 _TAGS = {
     *("p", "br", "em", "strong", "s", "code", "pre", "blockquote", "ol", "ul", "li", "hr", "a"),
     *("h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td", "span", "div"),
+    "wbr",
 }
 _ATTRIBUTES = {
     "a": {"href", "title", "class", "rel", "target"},
@@ -68,7 +74,12 @@ def sign(char: str) -> str:
 
 def safe(text: str) -> str:
     """Text as HTML; whatever cannot be seen is a symbol. Line feeds and tabs stay."""
-    return "".join(sign(piece) if unseen else escape(piece) for piece, unseen in pieces(text))
+    return "".join(sign(piece) if unseen else _breakable(piece) for piece, unseen in pieces(text))
+
+
+def _breakable(text: str) -> str:
+    """Seen characters as HTML; a word that fills lines may break here and there."""
+    return escape(_UNBROKEN.sub("\\g<0>\0", text)).replace("\0", "<wbr>")
 
 
 def one_line(text: str) -> Markup:
@@ -301,6 +312,8 @@ FILTERS: dict[str, Any] = {
     "plain": plain,
     "words": words,
     "spelled": spelled,
+    "silent": silence,
+    "characters": characters,
     "count": count,
     "moment": moment,
     "duration": duration,

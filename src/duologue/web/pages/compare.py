@@ -18,7 +18,7 @@ from duologue.web.aligning import Pair, align
 from duologue.web.answering import Answer, Page, Parameter, number
 from duologue.web.readings import Reading
 from duologue.web.shelf import DRAWING, given
-from duologue.web.turns import COLOURS, GRAVE, STATES, WORDS, Head, head
+from duologue.web.turns import GRAVE, STATES, WORDS, Head, colours, head
 
 ROWS = 60
 _TOKENS = 1_200
@@ -122,12 +122,17 @@ def compare(request: Request) -> Answer:
     first = number(request, "from") or max(1, common)
     last = min(len(aligned.pairs), first + ROWS - 1)
     shown = aligned.pairs[first - 1 : last]
+    # Whoever speaks in both has one colour, also where the seats are swapped.
+    painted = colours(tuple(dict.fromkeys((*left.transcript.names, *right.transcript.names))))
     page = Compared(
-        head(left),
-        head(right),
+        _above(left, painted),
+        _above(right, painted),
         _fork(left, right),
         common,
-        tuple(_row(left, right, first + place, pair) for place, pair in enumerate(shown)),
+        tuple(
+            _row(place, _said(left, pair.left, painted), _said(right, pair.right, painted))
+            for place, pair in enumerate(shown, first)
+        ),
         max(1, first - ROWS) if first > 1 else None,
         last + 1 if last < len(aligned.pairs) else None,
         aligned.by_place,
@@ -157,9 +162,15 @@ def _fork(left: Reading, right: Reading) -> int | None:
     return min(one.turn, other.turn)
 
 
-def _row(left: Reading, right: Reading, row: int, pair: Pair) -> Row:
+def _above(reading: Reading, painted: dict[str, int]) -> Head:
+    """What stands above one side, in the colours of both."""
+    made = head(reading)
+    names = tuple(msgspec.structs.replace(each, colour=painted[each.name]) for each in made.names)
+    return msgspec.structs.replace(made, names=names)
+
+
+def _row(row: int, one: Said | None, other: Said | None) -> Row:
     """One message of each."""
-    one, other = _said(left, pair.left), _said(right, pair.right)
     if one is None or other is None:
         return Row(row, same=False, left=one, right=other)
     if (one.author, one.text) == (other.author, other.text):
@@ -173,15 +184,13 @@ def _row(left: Reading, right: Reading, row: int, pair: Pair) -> Row:
     )
 
 
-def _said(reading: Reading, place: int | None) -> Said | None:
+def _said(reading: Reading, place: int | None, painted: dict[str, int]) -> Said | None:
     """One side's message."""
     if place is None:
         return None
     spoken = reading.transcript.spoken[place]
-    author = spoken.entry.message.author
-    colour = reading.transcript.names.index(author) % COLOURS
-    label = reading.annotations[place].label
-    return Said(place + 1, author, colour, spoken.entry.message.text, label, spoken.marks)
+    author, label = spoken.entry.message.author, reading.annotations[place].label
+    return Said(place + 1, author, painted[author], spoken.entry.message.text, label, spoken.marks)
 
 
 def pieces(one: str, other: str) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:

@@ -63,7 +63,7 @@ def conversation(request: Request) -> Answer | Response:
 
 def title(above: Head) -> str:
     """A conversation's name."""
-    return " ↔ ".join(each.name for each in above.names)
+    return " ↔ ".join(each.name for each in above.names if each.model)
 
 
 def drawing(conv: str) -> dict[str, object]:

@@ -12,7 +12,7 @@ from duologue.store.library import Library
 from duologue.store.run import Run
 from duologue.web.answering import Answer, Page, Parameter
 from duologue.web.shelf import DRAWING, key, wanted
-from duologue.web.turns import STATES
+from duologue.web.turns import STATES, WORDS
 
 
 class Shelf(msgspec.Struct, frozen=True):
@@ -61,7 +61,8 @@ def library(request: Request) -> Answer:
         offered,
     )
     narrowed = any(getattr(what, name) not in {None, ""} for name in what.__struct_fields__)
-    more = {**DRAWING, "state_words": STATES, "narrowed": narrowed, "before": before}
+    more = {**DRAWING, "state_words": STATES, "label_words": WORDS}
+    more |= {"narrowed": narrowed, "before": before}
     return Answer("library.html", page, "Library", more=more)
 
 

@@ -52,10 +52,11 @@ export function go(turn) {
 
 function step(by) {
   const turns = all();
-  const at = turns.indexOf(here ?? current());
-  const next = turns[at + by];
+  const from = here ?? current();
+  const next = turns[turns.indexOf(from) + by];
+  const part = document.querySelector(by > 0 ? "#later a" : "#earlier a");
   if (next) go(next);
-  else document.querySelector(by > 0 ? "#later a" : "#earlier a")?.click();
+  else if (part && from) location.href = `${part.href}#t${Number(from.id.slice(1)) + by}`;
 }
 
 function leap(by) {
@@ -71,7 +72,7 @@ key("j", () => step(1));
 key("k", () => step(-1));
 key("n", () => leap(1));
 key("p", () => leap(-1));
-key("g", () => { if (document.getElementById("earlier")) location.href = location.pathname; else scrollTo(0, 0); });
+key("g", () => { if (document.getElementById("earlier")) location.href = location.pathname; else { scrollTo(0, 0); mark(all()[0]); } });
 key("G", () => {
   if (document.getElementById("later")) location.href = `/c/${holder.dataset.conv}/${holder.dataset.turns}`;
   else go(all().at(-1));
@@ -83,7 +84,8 @@ key("r", () => {
 key("s", () => { (here ?? current())?.querySelector(".saw")?.click(); });
 key("b", () => { document.getElementById("branches")?.click(); });
 key("o", () => {
-  const folded = (here ?? current())?.querySelector("details");
+  const turn = here ?? current();
+  const folded = turn?.querySelector(".reasoning") ?? turn?.querySelector("details");
   if (folded) folded.open = !folded.open;
 });
 

@@ -137,8 +137,13 @@ function start() {
   follow(location.hash === "" && holder.dataset.reached !== "yes");
 }
 
-// Whoever scrolls up wants to stay there.
-addEventListener("wheel", (event) => { if (event.deltaY < 0 && follows && !bar.hidden) follow(false); }, { passive: true });
+// Whoever goes up, by wheel, key, finger or link, wants to stay there.
+let top = scrollY;
+addEventListener("scroll", () => {
+  const up = scrollY < top;
+  top = scrollY;
+  if (up && follows && !bar.hidden && document.documentElement.scrollHeight - innerHeight - scrollY > 2) follow(false);
+}, { passive: true });
 pause.addEventListener("click", () => follow(!follows));
 document.getElementById("newest").addEventListener("click", () => { follow(true); });
 key("f", () => { if (!bar.hidden) follow(!follows); });

@@ -35,5 +35,5 @@ key("?", help);
 key("h", () => { location.href = "/"; });
 key("/", () => {
   const box = document.querySelector("input[type=search]");
-  if (box) box.focus(); else location.href = "/";
+  if (box) box.focus(); else location.href = "/#words";
 });

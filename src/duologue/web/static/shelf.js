@@ -15,7 +15,9 @@ function go(row) {
 const step = (by) => {
   const all = rows();
   const at = all.indexOf(here);
-  go(all[Math.max(0, at < 0 ? 0 : at + by)]);
+  // Whoever has opened a cell goes on among its conversations.
+  const first = Math.max(0, all.indexOf(document.querySelector("#cell:target .book")));
+  go(all[at < 0 ? first : Math.max(0, at + by)]);
 };
 document.addEventListener("focusin", (event) => {
   const row = event.target.closest?.(".book, td.heat, .row");
@@ -27,8 +29,6 @@ document.addEventListener("focusin", (event) => {
 
 key("j", () => step(1));
 key("k", () => step(-1));
-key("ArrowDown", () => step(1));
-key("ArrowUp", () => step(-1));
 key("n", () => document.getElementById("older")?.click());
 key("u", () => {
   const depth = (row) => Number(/depth-(\d+)/.exec(row?.className ?? "")?.[1] ?? 0);
@@ -63,6 +63,9 @@ document.querySelector(".find")?.addEventListener("submit", (event) => {
 addEventListener("pageshow", () => {
   for (const field of document.querySelectorAll(".find [disabled]")) field.disabled = false;
 });
+
+// Whoever came to search, from another page, may type at once.
+if (location.hash === "#words") document.getElementById("words")?.focus();
 
 // Who pauses in typing sees what is found; Enter asks for it as a page of its own.
 const find = document.querySelector(".find");
@@ -99,8 +102,14 @@ async function again() {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById("run");
       if (fresh) {
-        for (const part of [".sums", ".grid"]) run.querySelector(part)?.replaceWith(fresh.querySelector(part));
+        // Whoever stands in a cell stays there: it is another element now, in the same place.
+        const at = rows().indexOf(here);
+        const focused = at >= 0 && here.contains(document.activeElement);
+        for (const part of [".sums", ".grid", "#cell"]) run.querySelector(part)?.replaceWith(fresh.querySelector(part) ?? "");
         run.dataset.running = fresh.dataset.running;
+        here = rows()[at] ?? null;
+        here?.classList.add("here");
+        if (focused) here?.querySelector(".open").focus({ preventScroll: true });
       }
     } catch { /* the room is closed for a moment: the next try comes */ }
   }
