@@ -30,6 +30,7 @@ _TO_WORDS = "".join(
     char.lower() if char.isalnum() and len(char.lower().encode("latin-1", "ignore")) == 1 else " "
     for char in map(chr, range(256))
 ).encode("latin-1")
+FAREWELL = "farewell"
 ONWARD = "onward"  # it only speaks against other signs, so it is looked for only beside them
 # What ends, declines or complains takes no leave by itself: before an ending has begun these are
 # looked for only beside others.
@@ -41,6 +42,15 @@ _RECENT = 16  # texts whose signs are kept: those of a loop are the same ones ag
 _THINKING, _THOUGHT = "<think>", "</think>"
 _NO_SHAPE = (False, False, False, 0)
 _SCRIPTS = re.compile("[\u0900-\u097f\u3400-\u9fff]")  # Devanagari; CJK: no words to gate by
+# What a formula of farewell follows where it takes leave and is not spoken of ("say goodbye").
+_LED = re.compile(
+    r"(?:^|[^\w\s']|\b(?:and|so|now|then|well|but|or|is|you|y|et|und"
+    r"|(?:i|we|i'll|let me|let us) (?:say|bid)))\s*$",
+    re.IGNORECASE,
+)
+_LEAD = 16  # characters before a formula that are looked at for that
+_GERMAN = ("„", "“")
+_QUOTES = (("“", "”"), ("«", "»"), ("「", "」"), ("『", "』"))
 _STAGED = re.compile(r"[\[(<{⟨【（][^\[(<{⟨【（]*[\])>}⟩】）]|(?<!\*)\*[^*]+\*(?!\*)")  # noqa: RUF001
 _LETTERS = re.compile("[^\\W_]+|[\u0900-\u0e7f]+")  # vowel signs of South Asia are no letters there
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")  # noqa: RUF001
@@ -93,6 +103,7 @@ class Signs(msgspec.Struct, frozen=True):
         bare: a few words without brackets that say something of an ending or of stillness.
         over: it is a mark that says that it is over, such as ``[End]``.
         words: how many it has, counted only in a short text; 0 in a long one.
+        formula: a farewell stands in it as a clause of its own, near the end of a longer text.
         asks: it ends in a question.
         start: where what it says begins (a ``<think>`` block is not said).
         length: of what it says, in characters; of what is mostly symbols, of the words in it.
@@ -105,6 +116,7 @@ class Signs(msgspec.Struct, frozen=True):
     bare: bool = False
     over: bool = False
     words: int = 0
+    formula: bool = False
     asks: bool = False
     start: int = 0
     length: int = 0
@@ -234,10 +246,13 @@ def signs(text: str, *, beside: bool = True) -> Signs:
     short = length <= SHORT
     places, counts = _found(ordinary, words, start, skipped, beside=beside or short)
     mark, bare, over, few = _shape(text[start:end]) if short else _NO_SHAPE
+    formula = FAREWELL in places and _stands(
+        text[start:end], places[FAREWELL].start - start, short=short
+    )
     last = text[max(start, end - 40) : end]
     asks = "?" in last or "？" in last  # noqa: RUF001
-    return Signs(silent=False, mark=mark, bare=bare, over=over, words=few, asks=asks,
-                 start=start, length=length, places=places, counts=counts)  # fmt: skip
+    return Signs(silent=False, mark=mark, bare=bare, over=over, words=few, formula=formula,
+                 asks=asks, start=start, length=length, places=places, counts=counts)  # fmt: skip
 
 
 def _region(text: str, start: int, end: int) -> tuple[str, int]:
@@ -260,10 +275,43 @@ def _found(
     places: dict[str, Evidence] = {}
     counts: dict[str, int] = {}
     for first, last, sign in _matches(region, words, beside=beside):
+        if sign != ONWARD and _quoted(region, first, last):
+            continue
         shift = start + (skipped if first >= HEAD else 0)
         counts[sign] = counts.get(sign, 0) + 1
         places[sign] = Evidence(first + shift, last + shift, sign)
     return places, counts
+
+
+def _quoted(region: str, first: int, last: int) -> bool:
+    """Whether this stands in a quotation that has other words on its line.
+
+    Such words are spoken of, or a figure says them. A quotation with a line to itself is said.
+    """
+    before = region[region.rfind("\n", 0, first) + 1 : first]
+    closing = _closing(before)
+    if not closing:
+        return False
+    after = region[last:].partition("\n")[0]
+    at = after.find(closing)
+    return at >= 0 and _WORD.search(before + after[at:]) is not None
+
+
+def _closing(before: str) -> str:
+    """The mark that closes the quotation which is open after these words; "" where none is."""
+    if before.count('"') % 2:
+        return '"'
+    pairs = (_GERMAN,) if "„" in before else _QUOTES
+    return next((shut for opened, shut in pairs if before.rfind(opened) > before.rfind(shut)), "")
+
+
+def _stands(said: str, first: int, *, short: bool) -> bool:
+    """Whether the farewell here is a clause of its own, in the end of a text and in no mark."""
+    if short and any(mark.start() <= first < mark.end() for mark in _STAGED.finditer(said)):
+        return False
+    if not short and first * 2 < len(said):
+        return False
+    return said[first] >= "\u0900" or _LED.search(said[max(0, first - _LEAD) : first]) is not None
 
 
 def _ordinary(region: str) -> str:
