@@ -23,6 +23,7 @@ _WITHOUT = frozenset({Label.TALK, Label.SILENCE})  # no words speak for these
 _PARTING = frozenset({"farewell", "leaving", "wish", "standby"})
 _LEAVE_SIGNS = frozenset({*_PARTING, "thanks", "ending", "tribute"})
 _REPEATED_LEAVE = frozenset({"farewell", "leaving", "wish"})
+_SUMMING = frozenset({"tribute", "complete"})
 _EARLY = 4  # turns of talk after which there is something to sum up; before, praise is courtesy
 _STUB_WORDS = 2  # "Yes.", "Always.", "Here now."
 _GREETED = 2  # turns of talk before which "Namaste" and the like may be a greeting
@@ -242,7 +243,7 @@ def _winds_down(memory: Memory, seen: Signs) -> bool:
         return False
     if {"ending", "thanks"} <= has:
         return True
-    return "tribute" in has and "onward" not in has and not seen.asks
+    return not _SUMMING.isdisjoint(has) and "onward" not in has and not seen.asks
 
 
 def _evidence(label: Label, text: str, seen: Signs) -> tuple[Evidence, ...]:
