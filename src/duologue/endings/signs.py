@@ -51,6 +51,7 @@ _LED = re.compile(
 _LEAD = 16  # characters before a formula that are looked at for that
 _GERMAN = ("„", "“")
 _QUOTES = (("“", "”"), ("«", "»"), ("「", "」"), ("『", "』"))
+_QUOTATION = re.compile('"[^"\n]*"|„[^“\n]*“|“[^”\n]*”|«[^»\n]*»|「[^」\n]*」|『[^』\n]*』')
 _STAGED = re.compile(r"[\[(<{⟨【（][^\[(<{⟨【（]*[\])>}⟩】）]|(?<!\*)\*[^*\n]+\*(?!\*)")  # noqa: RUF001
 _LETTERS = re.compile("[^\\W_]+|[\u0900-\u0e7f]+")  # vowel signs of South Asia are no letters there
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")  # noqa: RUF001
@@ -286,15 +287,17 @@ def _found(
 def _quoted(region: str, first: int, last: int) -> bool:
     """Whether this stands in a quotation that has other words on its line.
 
-    Such words are spoken of, or a figure says them. A quotation with a line to itself is said.
+    Such words are spoken of, or a figure in a story says them. Where the line holds quotations and
+    stage directions alone, it is the speaker's own part.
     """
-    before = region[region.rfind("\n", 0, first) + 1 : first]
-    closing = _closing(before)
+    start = region.rfind("\n", 0, first) + 1
+    closing = _closing(region[start:first])
     if not closing:
         return False
-    after = region[last:].partition("\n")[0]
-    at = after.find(closing)
-    return at >= 0 and _WORD.search(before + after[at:]) is not None
+    end = region.find("\n", last) if "\n" in region[last:] else len(region)
+    if closing not in region[last:end]:
+        return False
+    return _WORD.search(_STAGED.sub(" ", _QUOTATION.sub(" ", region[start:end]))) is not None
 
 
 def _closing(before: str) -> str:
