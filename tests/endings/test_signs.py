@@ -127,7 +127,7 @@ def test_places_lie_within_texts_made_of_the_vocabulary(words: list[str]) -> Non
 
 
 def test_what_counts_only_beside_others_is_then_looked_for_beside_them() -> None:
-    ending = "This brings our conversation to a fitting close. " + "Rivers carry silt. " * 12
+    ending = "This brings our conversation to an end. " + "Rivers carry silt. " * 12
     assert "ending" in signs(ending).counts
     assert not signs(ending, beside=False).counts
     both = "Goodbye, then. " + ending

@@ -239,6 +239,8 @@ def _winds_down(memory: Memory, seen: Signs) -> bool:
     has = seen.counts.keys()
     if "offer" in has:
         return True
+    if "more" in has and seen.length <= memory.weights.long * memory.length:
+        return True
     if memory.talked < _EARLY:
         return False
     if {"ending", "thanks"} <= has:

@@ -304,6 +304,8 @@ def _closing(before: str) -> str:
     """The mark that closes the quotation which is open after these words; "" where none is."""
     if before.count('"') % 2:
         return '"'
+    if before.isascii():
+        return ""
     pairs = (_GERMAN,) if "„" in before else _QUOTES
     return next((shut for opened, shut in pairs if before.rfind(opened) > before.rfind(shut)), "")
 
