@@ -85,8 +85,10 @@ def test_a_stage_mark_or_a_symbol_is_a_mark(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["(I will stay here with you, and you know it.)", "Yes, that is so.", "**Bold words**"]
-)
+    "text",
+    ["(I will stay here with you, and you know it.)", "Yes, that is so.", "**Bold words**",
+     "One could write [END].", "Shall one? [END]"],
+)  # fmt: skip
 def test_a_sentence_is_no_mark(text: str) -> None:
     assert not signs(text).mark
 

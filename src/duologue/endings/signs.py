@@ -23,6 +23,7 @@ HEAD = 220  # characters of a long turn that are read from its beginning ...
 TAIL = 560  # ... and to its end: where turns greet, answer and take leave
 SHORT = 180  # a turn up to this length is looked at for stage marks
 MARK_WORDS = 8  # the codebook: stage marks up to about eight words
+_STRAY_WORDS = 2  # "Yes. [walked]": so many words of any kind may stand beside a mark
 BARE_WORDS = 4  # and four for words that stand without brackets
 
 # Latin-1 in lower case; every other character, and what Latin-1 has not, as a space.
@@ -363,12 +364,19 @@ def _shape(said: str) -> tuple[bool, bool, bool, int]:
     known = vocabulary()
     few = _few(words)
     impersonal = not _PERSON.intersection(words)
-    staged = _STAGED.search(said) is not None and _few(_words(_STAGED.sub(" ", said))) <= BARE_WORDS
     about = any(_among(word, known.marks) for word in words)
+    staged = _STAGED.search(said) is not None and _beside(_STAGED.sub(" ", said), known.marks)
     mark = not words or (staged and impersonal and (few <= MARK_WORDS or about))
     bare = few <= BARE_WORDS and about
     over = (mark or bare) and any(_among(word, known.over) for word in words)
     return mark, bare, over, few
+
+
+def _beside(said: str, known: frozenset[str]) -> bool:
+    """Whether these words beside a stage mark leave it one: hardly any, or a few of its kind."""
+    words = _words(said)
+    limit = BARE_WORDS if any(_among(word, known) for word in words) else _STRAY_WORDS
+    return _few(words) <= limit and not (words and "?" in said)
 
 
 def _words(said: str) -> list[str]:
