@@ -199,7 +199,8 @@ def _is_token(memory: Memory, seen: Signs) -> bool:
     if seen.mark:
         limit = BARE_WORDS if parting else MARK_WORDS if "decline" in seen.counts else seen.words
         return seen.words <= limit
-    few = 0 < seen.words <= BARE_WORDS and not parting and "thanks" not in seen.counts
+    says = parting or not {"thanks", "decline"}.isdisjoint(seen.counts)
+    few = 0 < seen.words <= BARE_WORDS and not says
     return few and (seen.bare or memory.ended or _is_stub(memory, seen))
 
 
