@@ -15,13 +15,12 @@ import msgspec
 
 from duologue.endings.codebook import Annotation, Evidence, Label
 from duologue.endings.repeats import Echo, Said
-from duologue.endings.signs import BARE_WORDS, MARK_WORDS, Signs, signs
+from duologue.endings.signs import BARE_WORDS, MARK_WORDS, PARTING, Signs, signs
 
 _LEAVING = frozenset({Label.CLOSING, Label.REFUSAL})
 _ENDING = frozenset({Label.CLOSING, Label.REFUSAL, Label.TOKEN, Label.SILENCE})
 _WITHOUT = frozenset({Label.TALK, Label.SILENCE})  # no words speak for these
-_PARTING = frozenset({"farewell", "leaving", "wish", "standby"})
-_LEAVE_SIGNS = frozenset({*_PARTING, "thanks", "ending", "tribute"})
+_LEAVE_SIGNS = frozenset({*PARTING, "thanks", "ending", "tribute"})
 _REPEATED_LEAVE = frozenset({"farewell", "leaving", "wish"})
 _SUMMING = frozenset({"tribute", "complete"})
 _EARLY = 4  # turns of talk after which there is something to sum up; before, praise is courtesy
@@ -195,7 +194,7 @@ def _is_token(memory: Memory, seen: Signs) -> bool:
     """
     if not (seen.mark or seen.words) or seen.formula:
         return False
-    parting = not _PARTING.isdisjoint(seen.counts)
+    parting = not PARTING.isdisjoint(seen.counts)
     if seen.mark:
         limit = BARE_WORDS if parting else MARK_WORDS if "decline" in seen.counts else seen.words
         return seen.words <= limit
@@ -205,9 +204,10 @@ def _is_token(memory: Memory, seen: Signs) -> bool:
 
 
 def _is_stub(memory: Memory, seen: Signs) -> bool:
-    """A word or two, asking nothing, where turns of talk were long."""
-    short = seen.length < memory.weights.stub * memory.length
-    return seen.words <= _STUB_WORDS and short and not seen.asks and memory.talked >= _EARLY
+    """A word or two, asking nothing, where turns of talk were long and nobody has taken leave."""
+    if memory.left or memory.talked < _EARLY or seen.asks:
+        return False
+    return seen.words <= _STUB_WORDS and seen.length < memory.weights.stub * memory.length
 
 
 def _takes_leave(memory: Memory, seen: Signs, echo: Echo) -> bool:

@@ -32,6 +32,7 @@ _TO_WORDS = "".join(
     for char in map(chr, range(256))
 ).encode("latin-1")
 FAREWELL = "farewell"
+PARTING = frozenset({FAREWELL, "leaving", "wish", "standby"})
 ONWARD = "onward"  # it only speaks against other signs, so it is looked for only beside them
 # What ends, declines or complains takes no leave by itself: before an ending has begun these are
 # looked for only beside others.
@@ -277,7 +278,7 @@ def _found(
     places: dict[str, Evidence] = {}
     counts: dict[str, int] = {}
     for first, last, sign in _matches(region, words, beside=beside):
-        if sign != ONWARD and _quoted(region, first, last):
+        if sign in PARTING and _quoted(region, first, last):
             continue
         shift = start + (skipped if first >= HEAD else 0)
         counts[sign] = counts.get(sign, 0) + 1
