@@ -44,11 +44,24 @@ _RECENT = 16  # texts whose signs are kept: those of a loop are the same ones ag
 _THINKING, _THOUGHT = "<think>", "</think>"
 _NO_SHAPE = (False, False, False, 0)
 _SCRIPTS = re.compile("[\u0900-\u097f\u3400-\u9fff]")  # Devanagari; CJK: no words to gate by
-# What a formula of farewell follows where it takes leave and is not spoken of ("say goodbye").
-_LED = re.compile(
-    r"(?:^|[^\w\s']|\b(?:and|so|now|then|well|but|or|is|you|y|et|und"
-    r"|(?:i|we|i'll|let me|let us) (?:say|bid)))\s*$",
-    re.IGNORECASE,
+# Words after which a formula of farewell takes leave and is not spoken of ("people say goodbye").
+_SAYS = (
+    f" {who} {how}" for who in ("i", "we", "i'll", "let me", "let us") for how in ("say", "bid")
+)
+_LEADS = (
+    " and",
+    " so",
+    " now",
+    " then",
+    " well",
+    " but",
+    " or",
+    " is",
+    " you",
+    " y",
+    " et",
+    " und",
+    *_SAYS,
 )
 _LEAD = 16  # characters before a formula that are looked at for that
 _GERMAN = ("„", "“")
@@ -318,7 +331,11 @@ def _stands(said: str, first: int, *, short: bool) -> bool:
         return False
     if not short and first * 2 < len(said):
         return False
-    return said[first] >= "\u0900" or _LED.search(said[max(0, first - _LEAD) : first]) is not None
+    lead = said[max(0, first - _LEAD) : first]
+    words = lead.rstrip()
+    named = words[-1:].isalnum() or words.endswith("'")
+    begins = not named or "\n" in lead[len(words) :]
+    return begins or said[first] >= "\u0900" or f" {words}".lower().endswith(_LEADS)
 
 
 def _ordinary(region: str) -> str:
