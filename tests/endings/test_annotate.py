@@ -168,6 +168,8 @@ SPOKEN_OF = [
     "sea has come up to the third step, and something is counting under it, slowly, in fives.",
     "The cache keeps a value until the next request that changes it, and until another process asks "
     "for a lock nobody waits. A sign-off by the owner is needed. Take care when you raise the limit.",
+    "Sign-off by the owner comes first; until then the lock is held by the old process. Good night's "
+    "sleep is not to be had before, and whoever is on call waits until the next change is merged.",
     "When things go well, nobody looks at the log. He had a good night's sleep, and the ship had "
     "safe passage to the island; the rest now depends on whoever keeps the harbour light burning.",
 ]
