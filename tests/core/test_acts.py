@@ -92,6 +92,7 @@ MENTIONS = [
     "[EN\nD]",
     "[E\u200bND]",
     "[\u202eDNE]",
+    "\uff3bEND\uff3d",
 ]
 
 

@@ -157,6 +157,80 @@ def test_leave_is_taken_in_many_languages(text: str) -> None:
     assert last.leaves
 
 
+SPOKEN_OF = [
+    "People say goodbye with the coat already on and then stand there for an hour; what is rude is "
+    "only the goodbye that means it. The hand on the handle is where the real complaint comes out.",
+    "English looks upward, and German ahead. What is said to somebody who will never be seen again "
+    'is "see you later", a promise that nobody checks. In a port it would be "until then, friend".',
+    "Die Deutschen sagen „Auf Wiedersehen“ und sehen dabei nach vorn, die Spanier sagen „adiós“ und "
+    "sehen nach oben. Am Hafen hört man beides, und der Abschied dauert dort am längsten.",
+    '*He takes the lamp.* "Goodbye, old man," he says lightly, and is halfway down the stairs. The '
+    "sea has come up to the third step, and something is counting under it, slowly, in fives.",
+    "The cache keeps a value until the next request that changes it, and until another process asks "
+    "for a lock nobody waits. A sign-off by the owner is needed. Take care when you raise the limit.",
+    "Sign-off by the owner comes first; until then the lock is held by the old process. Good night's "
+    "sleep is not to be had before, and whoever is on call waits until the next change is merged.",
+    "When things go well, nobody looks at the log. He had a good night's sleep, and the ship had "
+    "safe passage to the island; the rest now depends on whoever keeps the harbour light burning.",
+]
+
+
+@pytest.mark.parametrize("text", SPOKEN_OF)
+def test_a_farewell_that_is_spoken_of_takes_no_leave(text: str) -> None:
+    last = _said(*TALK, text)[-1]
+    assert last.label is Label.TALK
+    assert not last.leaves
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['*She stops at the door.* "Goodbye, my friend." *And she is gone.*', "So, goodbye.",
+     '"Goodbye, and safe travels."', "I bid you farewell.", "Thank you, and goodbye!\n\n[END]"],
+)  # fmt: skip
+def test_a_farewell_in_the_speakers_own_part_takes_leave(text: str) -> None:
+    last = _said(*TALK, text)[-1]
+    assert last.label is Label.CLOSING
+    assert last.leaves
+
+
+@pytest.mark.parametrize("text", ["Namaste! Rivers first.", "Guten Tag! Erst die Flüsse."])
+def test_a_greeting_is_no_farewell(text: str) -> None:
+    greeting = text + " " + TALK[0].partition(" What")[0]
+    assert [str(one.label) for one in _said(greeting, greeting[::-1])] == ["talk", "talk"]
+
+
+@pytest.mark.parametrize("text", ["You too!", "And you.", "Igualmente.", "Vous aussi !"])
+def test_a_farewell_is_returned_in_two_words(text: str) -> None:
+    assert labels(*TALK, BYE, text)[-1] == "closing"
+
+
+def test_a_word_or_two_after_long_talk_are_tokens_without_a_farewell() -> None:
+    assert labels(*TALK, TALK[0][::-1], "Yes.", "Always.", "Yes.")[-3:] == ["token"] * 3
+    assert labels(*TALK, TALK[0][::-1], "Which one?")[-1] == "talk"
+    assert labels("Tea?", "Yes.", "Milk?", "No.") == ["talk"] * 4
+
+
+def test_saying_that_all_is_said_winds_down() -> None:
+    text = "That is the whole of it, I think. Everything that needed to be said has been said, and "
+    text += "there is nothing to add. This feels complete to me."
+    assert labels(*TALK, TALK[0][::-1], text)[-1] == "pre_closing"
+
+
+def test_asking_what_else_there_is_to_do_offers_an_end_only_where_little_else_is_said() -> None:
+    asks = "Is there anything else I can help you with?"
+    assert labels(*TALK, asks)[-1] == "pre_closing"
+    assert labels(*TALK, TALK[0].partition(" What")[0] + " " + asks)[-1] == "talk"
+
+
+def test_a_frame_with_a_slot_in_every_clause_is_a_loop_from_the_third_time() -> None:
+    found = labels(*(
+        f"The {one} is a mirror of the {two}, and the {two} is a mirror of the sky. When we look "
+        f"up, we see what we are. The {two} is a mirror of time."
+        for one, two in (("road", "rain"), ("stone", "fire"), ("leaf", "wind"), ("bird", "song"))
+    ))  # fmt: skip
+    assert found == ["talk", "talk", "loop", "loop"]
+
+
 def test_a_copied_memory_can_look_ahead() -> None:
     memory = Memory()
     for text in TALK:

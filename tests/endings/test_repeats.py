@@ -50,6 +50,17 @@ def test_new_words_repeat_nothing() -> None:
     assert said.hear(OTHER).repeat is None
 
 
+def test_a_frame_is_looked_for_only_beside_a_least_likeness_and_in_short_texts() -> None:
+    frame = (
+        "The {0} is a mirror of the sea, and one day the {0} will know it. We call the {0} ours."
+    )
+    for least, longer, repeats in ((NEAR, 1, True), (0.0, 1, False), (NEAR, 60, False)):
+        said = Said()
+        said.hear(frame.format("road" * longer))
+        echo = said.hear(frame.format("rain" * longer), least)
+        assert (echo.repeat is not None) is repeats
+
+
 def test_a_shared_frame_is_counted_with_every_use() -> None:
     said = Said()
     near = [

@@ -85,8 +85,10 @@ def test_a_stage_mark_or_a_symbol_is_a_mark(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["(I will stay here with you, and you know it.)", "Yes, that is so.", "**Bold words**"]
-)
+    "text",
+    ["(I will stay here with you, and you know it.)", "Yes, that is so.", "**Bold words**",
+     "One could write [END].", "Shall one? [END]"],
+)  # fmt: skip
 def test_a_sentence_is_no_mark(text: str) -> None:
     assert not signs(text).mark
 
@@ -127,7 +129,7 @@ def test_places_lie_within_texts_made_of_the_vocabulary(words: list[str]) -> Non
 
 
 def test_what_counts_only_beside_others_is_then_looked_for_beside_them() -> None:
-    ending = "This brings our conversation to a fitting close. " + "Rivers carry silt. " * 12
+    ending = "This brings our conversation to an end. " + "Rivers carry silt. " * 12
     assert "ending" in signs(ending).counts
     assert not signs(ending, beside=False).counts
     both = "Goodbye, then. " + ending

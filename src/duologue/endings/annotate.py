@@ -15,15 +15,17 @@ import msgspec
 
 from duologue.endings.codebook import Annotation, Evidence, Label
 from duologue.endings.repeats import Echo, Said
-from duologue.endings.signs import BARE_WORDS, MARK_WORDS, Signs, signs
+from duologue.endings.signs import BARE_WORDS, MARK_WORDS, PARTING, Signs, signs
 
 _LEAVING = frozenset({Label.CLOSING, Label.REFUSAL})
 _ENDING = frozenset({Label.CLOSING, Label.REFUSAL, Label.TOKEN, Label.SILENCE})
 _WITHOUT = frozenset({Label.TALK, Label.SILENCE})  # no words speak for these
-_PARTING = frozenset({"farewell", "leaving", "wish", "standby"})
-_LEAVE_SIGNS = frozenset({*_PARTING, "thanks", "ending", "tribute"})
+_LEAVE_SIGNS = frozenset({*PARTING, "thanks", "ending", "tribute"})
 _REPEATED_LEAVE = frozenset({"farewell", "leaving", "wish"})
+_SUMMING = frozenset({"tribute", "complete"})
 _EARLY = 4  # turns of talk after which there is something to sum up; before, praise is courtesy
+_STUB_WORDS = 2  # "Yes.", "Always.", "Here now."
+_GREETED = 2  # turns of talk before which "Namaste" and the like may be a greeting
 # What the weight of a leave-taking is made of; the weights are in weights.toml.
 FEATURES = (
     "farewell", "leaving", "wish", "standby", "thanks", "tribute", "ending",
@@ -42,6 +44,7 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         frames: repetitions before it from which a less exact one is a loop.
         long: length, as a share of the mean turn of talk, from which a turn re-opens.
         refusing: the share up to which it can be a refusal.
+        stub: the share under which a word or two say nothing any more.
     """
 
     bias: float
@@ -51,6 +54,7 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     frames: int
     long: float
     refusing: float
+    stub: float
 
     def leaves(self, features: list[float]) -> bool:
         """Whether a turn with these features takes leave."""
@@ -184,19 +188,30 @@ def may_leave(seen: Signs) -> bool:
 
 
 def _is_token(memory: Memory, seen: Signs) -> bool:
-    """A mark that is not a farewell in sentences, or a few words once an ending has begun."""
-    if not (seen.mark or seen.words):
+    """A mark that is not a farewell in sentences, or a few words once an ending has begun.
+
+    A word or two are one, too, where turns were long before: nothing is said any more.
+    """
+    if not (seen.mark or seen.words) or seen.formula:
         return False
-    parting = not _PARTING.isdisjoint(seen.counts)
+    parting = not PARTING.isdisjoint(seen.counts)
     if seen.mark:
         limit = BARE_WORDS if parting else MARK_WORDS if "decline" in seen.counts else seen.words
         return seen.words <= limit
-    few = 0 < seen.words <= BARE_WORDS and not parting and "thanks" not in seen.counts
-    return few and (seen.bare or memory.ended)
+    says = parting or not {"thanks", "decline"}.isdisjoint(seen.counts)
+    few = 0 < seen.words <= BARE_WORDS and not says
+    return few and (seen.bare or memory.ended or _is_stub(memory, seen))
+
+
+def _is_stub(memory: Memory, seen: Signs) -> bool:
+    """A word or two, asking nothing, where turns of talk were long and nobody has taken leave."""
+    if memory.left or memory.talked < _EARLY or seen.asks:
+        return False
+    return seen.words <= _STUB_WORDS and seen.length < memory.weights.stub * memory.length
 
 
 def _takes_leave(memory: Memory, seen: Signs, echo: Echo) -> bool:
-    if "farewell" in seen.counts and not seen.asks:
+    if seen.formula and not seen.asks and memory.talked >= _GREETED:
         return True  # a formula does nothing else, however long the turn
     return may_leave(seen) and memory.weights.leaves(features(memory, seen, echo))
 
@@ -225,11 +240,13 @@ def _winds_down(memory: Memory, seen: Signs) -> bool:
     has = seen.counts.keys()
     if "offer" in has:
         return True
+    if "more" in has and seen.length <= memory.weights.long * memory.length:
+        return True
     if memory.talked < _EARLY:
         return False
     if {"ending", "thanks"} <= has:
         return True
-    return "tribute" in has and "onward" not in has and not seen.asks
+    return not _SUMMING.isdisjoint(has) and "onward" not in has and not seen.asks
 
 
 def _evidence(label: Label, text: str, seen: Signs) -> tuple[Evidence, ...]:

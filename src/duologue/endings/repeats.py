@@ -3,10 +3,13 @@
 A text is cut at its punctuation into clauses, without regard to case, figures or markup. Two texts
 are alike by the share of the later one's length that stands in clauses they have in common, so a
 changed word costs one clause and no more. Every earlier turn counts, whatever the lag and whoever
-spoke. This module does not know what a repetition means for the conversation.
+spoke. In a short text that may be every clause, so where they say nothing its frame is compared
+with the frames of the latest turns: the share of its runs of three words that they have in common.
+This module does not know what a repetition means for the conversation.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import repeat
 
 import msgspec
@@ -17,6 +20,9 @@ FRAGMENT = 10  # bytes without spaces; what is shorter ("Yes.", "I see") never c
 CLAUSE = 20  # bytes without spaces; of a long text only what is longer is looked at
 LONG = 500  # bytes from which on a text is long: it has clauses enough
 NEAR = 0.42  # from this likeness on a turn is a near-verbatim repetition of another
+FRAME = 500  # characters up to which a text is short, and its frame is looked at
+_FRAMES = 4  # the latest short turns, whose frames are remembered
+_WORDS = 8  # a frame has so many words at least
 _LATEST = 3  # of the earlier turns that hold a clause, so many are remembered
 
 _CUT = b".,!?;\n"
@@ -28,6 +34,7 @@ _FOLD = bytes(
     else code
     for code in range(256)
 )  # fmt: skip
+_APART = bytes(32 if code in _CUT or code in _DROPPED else _FOLD[code] for code in range(256))
 _WIDE = tuple(cut.encode() for cut in "。，！？；।")  # noqa: RUF001
 
 
@@ -51,12 +58,13 @@ _NEW = Echo()
 class Said:
     """All that was said so far, as clauses. An accumulator: ``hear`` adds to it."""
 
-    __slots__ = ("_exact", "_where", "turns")
+    __slots__ = ("_exact", "_short", "_where", "turns")
 
     def __init__(self) -> None:
         self.turns = 0
         self._exact: dict[str, tuple[int, tuple[bytes, ...]]] = {}
         self._where: dict[bytes, tuple[int, ...]] = {}
+        self._short: tuple[tuple[int, str], ...] = ()
 
     def copy(self) -> "Said":
         """A second memory of the same past, to go another way from here."""
@@ -64,13 +72,34 @@ class Said:
         other.turns = self.turns
         other._exact = dict(self._exact)
         other._where = dict(self._where)
+        other._short = self._short
         return other
 
     def hear(self, text: str, least: float = 0.0) -> Echo:
         """What ``text``, the next turn, repeats; it is then remembered.
 
-        A likeness that is sure to be under ``least`` is not worked out and counts as none.
+        A likeness that is sure to be under ``least`` is not worked out and counts as none. Frames
+        are compared only where ``least`` is given: what takes leave has a frame that all have.
         """
+        echo = self._clauses(text, least)
+        if len(text) > FRAME:
+            return echo
+        held, self._short = self._short, (*self._short[1 - _FRAMES :], (self.turns, text))
+        known = echo.repeat.likeness if echo.repeat is not None else 0.0
+        return echo if known >= NEAR or not least else self._framed(text, held) or echo
+
+    def _framed(self, text: str, held: tuple[tuple[int, str], ...]) -> Echo | None:
+        """What repeats the frame of an earlier turn, or None."""
+        frame = trigrams(text)
+        shares = [(len(frame & trigrams(other)) / len(frame), n) for n, other in held if frame]
+        near = [share for share in shares if share[0] >= NEAR]
+        if not near:
+            return None
+        likeness, turn = max(near)
+        repeated = Repeat(turn, self.turns - turn, likeness, verbatim=False)
+        return Echo(repeat=repeated, known=likeness, near=len(near))
+
+    def _clauses(self, text: str, least: float) -> Echo:
         self.turns += 1
         exact, pieces = self._exact.get(text) or (None, clauses(text))
         self._exact[text] = (self.turns, pieces)
@@ -121,6 +150,15 @@ class Said:
 def _size(pieces: Iterable[bytes]) -> int:
     """The bytes in them."""
     return sum(map(len, pieces))
+
+
+@lru_cache(maxsize=2 * _FRAMES)
+def trigrams(text: str) -> frozenset[bytes]:
+    """The runs of three words of a text, folded; none of a text of a few words."""
+    words = text.encode("utf-8", "surrogatepass").translate(_APART).split()
+    if len(words) < _WORDS:
+        return frozenset()
+    return frozenset(map(b" ".join, zip(words, words[1:], words[2:], strict=False)))
 
 
 def clauses(text: str) -> tuple[bytes, ...]:

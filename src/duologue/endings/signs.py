@@ -23,6 +23,7 @@ HEAD = 220  # characters of a long turn that are read from its beginning ...
 TAIL = 560  # ... and to its end: where turns greet, answer and take leave
 SHORT = 180  # a turn up to this length is looked at for stage marks
 MARK_WORDS = 8  # the codebook: stage marks up to about eight words
+_STRAY_WORDS = 2  # "Yes. [walked]": so many words of any kind may stand beside a mark
 BARE_WORDS = 4  # and four for words that stand without brackets
 
 # Latin-1 in lower case; every other character, and what Latin-1 has not, as a space.
@@ -30,6 +31,8 @@ _TO_WORDS = "".join(
     char.lower() if char.isalnum() and len(char.lower().encode("latin-1", "ignore")) == 1 else " "
     for char in map(chr, range(256))
 ).encode("latin-1")
+FAREWELL = "farewell"
+PARTING = frozenset({FAREWELL, "leaving", "wish", "standby"})
 ONWARD = "onward"  # it only speaks against other signs, so it is looked for only beside them
 # What ends, declines or complains takes no leave by itself: before an ending has begun these are
 # looked for only beside others.
@@ -41,7 +44,30 @@ _RECENT = 16  # texts whose signs are kept: those of a loop are the same ones ag
 _THINKING, _THOUGHT = "<think>", "</think>"
 _NO_SHAPE = (False, False, False, 0)
 _SCRIPTS = re.compile("[\u0900-\u097f\u3400-\u9fff]")  # Devanagari; CJK: no words to gate by
-_STAGED = re.compile(r"[\[(<{⟨【（][^\[(<{⟨【（]*[\])>}⟩】）]|(?<!\*)\*[^*]+\*(?!\*)")  # noqa: RUF001
+# Words after which a formula of farewell takes leave and is not spoken of ("people say goodbye").
+_SAYS = (
+    f" {who} {how}" for who in ("i", "we", "i'll", "let me", "let us") for how in ("say", "bid")
+)
+_LEADS = (
+    " and",
+    " so",
+    " now",
+    " then",
+    " well",
+    " but",
+    " or",
+    " is",
+    " you",
+    " y",
+    " et",
+    " und",
+    *_SAYS,
+)
+_LEAD = 16  # characters before a formula that are looked at for that
+_GERMAN = ("„", "“")
+_QUOTES = (("“", "”"), ("«", "»"), ("「", "」"), ("『", "』"))
+_QUOTATION = re.compile('"[^"\n]*"|„[^“\n]*“|“[^”\n]*”|«[^»\n]*»|「[^」\n]*」|『[^』\n]*』')
+_STAGED = re.compile(r"[\[(<{⟨【（][^\[(<{⟨【（]*[\])>}⟩】）]|(?<!\*)\*[^*\n]+\*(?!\*)")  # noqa: RUF001
 _LETTERS = re.compile("[^\\W_]+|[\u0900-\u0e7f]+")  # vowel signs of South Asia are no letters there
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")  # noqa: RUF001
 _PERSON = frozenset(  # who speaks of somebody speaks in sentences
@@ -93,6 +119,7 @@ class Signs(msgspec.Struct, frozen=True):
         bare: a few words without brackets that say something of an ending or of stillness.
         over: it is a mark that says that it is over, such as ``[End]``.
         words: how many it has, counted only in a short text; 0 in a long one.
+        formula: a farewell stands in it as a clause of its own, near the end of a longer text.
         asks: it ends in a question.
         start: where what it says begins (a ``<think>`` block is not said).
         length: of what it says, in characters; of what is mostly symbols, of the words in it.
@@ -105,6 +132,7 @@ class Signs(msgspec.Struct, frozen=True):
     bare: bool = False
     over: bool = False
     words: int = 0
+    formula: bool = False
     asks: bool = False
     start: int = 0
     length: int = 0
@@ -234,10 +262,13 @@ def signs(text: str, *, beside: bool = True) -> Signs:
     short = length <= SHORT
     places, counts = _found(ordinary, words, start, skipped, beside=beside or short)
     mark, bare, over, few = _shape(text[start:end]) if short else _NO_SHAPE
+    formula = FAREWELL in places and _stands(
+        text[start:end], places[FAREWELL].start - start, short=short
+    )
     last = text[max(start, end - 40) : end]
     asks = "?" in last or "？" in last  # noqa: RUF001
-    return Signs(silent=False, mark=mark, bare=bare, over=over, words=few, asks=asks,
-                 start=start, length=length, places=places, counts=counts)  # fmt: skip
+    return Signs(silent=False, mark=mark, bare=bare, over=over, words=few, formula=formula,
+                 asks=asks, start=start, length=length, places=places, counts=counts)  # fmt: skip
 
 
 def _region(text: str, start: int, end: int) -> tuple[str, int]:
@@ -260,10 +291,51 @@ def _found(
     places: dict[str, Evidence] = {}
     counts: dict[str, int] = {}
     for first, last, sign in _matches(region, words, beside=beside):
+        if sign in PARTING and _quoted(region, first, last):
+            continue
         shift = start + (skipped if first >= HEAD else 0)
         counts[sign] = counts.get(sign, 0) + 1
         places[sign] = Evidence(first + shift, last + shift, sign)
     return places, counts
+
+
+def _quoted(region: str, first: int, last: int) -> bool:
+    """Whether this stands in a quotation that has other words on its line.
+
+    Such words are spoken of, or a figure in a story says them. Where the line holds quotations and
+    stage directions alone, it is the speaker's own part.
+    """
+    start = region.rfind("\n", 0, first) + 1
+    closing = _closing(region[start:first])
+    if not closing:
+        return False
+    end = region.find("\n", last) if "\n" in region[last:] else len(region)
+    if closing not in region[last:end]:
+        return False
+    return _WORD.search(_STAGED.sub(" ", _QUOTATION.sub(" ", region[start:end]))) is not None
+
+
+def _closing(before: str) -> str:
+    """The mark that closes the quotation which is open after these words; "" where none is."""
+    if before.count('"') % 2:
+        return '"'
+    if before.isascii():
+        return ""
+    pairs = (_GERMAN,) if "„" in before else _QUOTES
+    return next((shut for opened, shut in pairs if before.rfind(opened) > before.rfind(shut)), "")
+
+
+def _stands(said: str, first: int, *, short: bool) -> bool:
+    """Whether the farewell here is a clause of its own, in the end of a text and in no mark."""
+    if short and any(mark.start() <= first < mark.end() for mark in _STAGED.finditer(said)):
+        return False
+    if not short and first * 2 < len(said):
+        return False
+    lead = said[max(0, first - _LEAD) : first]
+    words = lead.rstrip()
+    named = words[-1:].isalnum() or words.endswith("'")
+    begins = not named or "\n" in lead[len(words) :]
+    return begins or said[first] >= "\u0900" or f" {words}".lower().endswith(_LEADS)
 
 
 def _ordinary(region: str) -> str:
@@ -310,12 +382,19 @@ def _shape(said: str) -> tuple[bool, bool, bool, int]:
     known = vocabulary()
     few = _few(words)
     impersonal = not _PERSON.intersection(words)
-    staged = _STAGED.search(said) is not None and _few(_words(_STAGED.sub(" ", said))) <= BARE_WORDS
     about = any(_among(word, known.marks) for word in words)
+    staged = _STAGED.search(said) is not None and _beside(_STAGED.sub(" ", said), known.marks)
     mark = not words or (staged and impersonal and (few <= MARK_WORDS or about))
     bare = few <= BARE_WORDS and about
     over = (mark or bare) and any(_among(word, known.over) for word in words)
     return mark, bare, over, few
+
+
+def _beside(said: str, known: frozenset[str]) -> bool:
+    """Whether these words beside a stage mark leave it one: hardly any, or a few of its kind."""
+    words = _words(said)
+    limit = BARE_WORDS if any(_among(word, known) for word in words) else _STRAY_WORDS
+    return _few(words) <= limit and not (words and "?" in said)
 
 
 def _words(said: str) -> list[str]:
