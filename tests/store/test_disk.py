@@ -72,6 +72,15 @@ def test_a_folder_that_is_there_is_not_made(tmp_path: Path) -> None:
             make(there)
 
 
+def test_a_folder_that_a_broken_disk_cannot_keep_is_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", _refusing(errno.EIO))
+    with pytest.raises(OSError, match="Input/output error"):
+        make(tmp_path / "library")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP])
 def test_a_folder_that_cannot_be_synced_is_left_to_its_file_system(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
