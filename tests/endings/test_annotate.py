@@ -204,6 +204,15 @@ def test_a_farewell_is_returned_in_two_words(text: str) -> None:
     assert labels(*TALK, BYE, text)[-1] == "closing"
 
 
+def test_lines_that_were_given_are_turns_after_which_nobody_greets() -> None:
+    memory, labels = Memory(), []
+    for text in ("It was good to talk.", "For me too.", "Good night, then.", "Good night."):
+        memory, one = annotate(memory, "A", text, given=True)
+        labels.append(one.label)
+    _, one = annotate(memory, "A", "Goodbye, Ben.")
+    assert [*labels[2:], one.label] == [Label.CLOSING] * 3
+
+
 def test_a_word_or_two_after_long_talk_are_tokens_without_a_farewell() -> None:
     assert labels(*TALK, TALK[0][::-1], "Yes.", "Always.", "Yes.")[-3:] == ["token"] * 3
     assert labels(*TALK, TALK[0][::-1], "Which one?")[-1] == "talk"

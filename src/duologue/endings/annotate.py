@@ -25,7 +25,7 @@ _REPEATED_LEAVE = frozenset({"farewell", "leaving", "wish"})
 _SUMMING = frozenset({"tribute", "complete"})
 _EARLY = 4  # turns of talk after which there is something to sum up; before, praise is courtesy
 _STUB_WORDS = 2  # "Yes.", "Always.", "Here now."
-_GREETED = 2  # turns of talk before which "Namaste" and the like may be a greeting
+_GREETED = 2  # turns in which "Namaste" and the like may be a greeting
 # What the weight of a leave-taking is made of; the weights are in weights.toml.
 FEATURES = (
     "farewell", "leaving", "wish", "standby", "thanks", "tribute", "ending",
@@ -211,7 +211,7 @@ def _is_stub(memory: Memory, seen: Signs) -> bool:
 
 
 def _takes_leave(memory: Memory, seen: Signs, echo: Echo) -> bool:
-    if seen.formula and not seen.asks and memory.talked >= _GREETED:
+    if seen.formula and not seen.asks and memory.heard.turns > _GREETED:
         return True  # a formula does nothing else, however long the turn
     return may_leave(seen) and memory.weights.leaves(features(memory, seen, echo))
 
