@@ -27,7 +27,7 @@ from duologue.verify import verify
 NAME = "killed"
 LOG = "log-1.jsonl"
 _PROGRAM = (sys.executable, "-m", "duologue")
-_PATIENCE_S = 60
+_PATIENCE_S = 300
 _REACH = 2000
 _KINDS = {
     b'"kind":"conversation_started"': "after the start was recorded",

@@ -27,7 +27,7 @@ CONVERSATIONS = 40
 TURNS = 12
 KILLS = 4
 GROWTH = 20_000
-_PATIENCE_S = 90
+_PATIENCE_S = 300
 
 _MODEL = """
 import asyncio

@@ -53,7 +53,7 @@ def test_two_workers_never_ask_a_model_oftener_at_once_than_one_may(tmp_path: Pa
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=300,
         )
         server.stdin.close()
         most, calls = map(int, server.stdout.read().split())
@@ -80,7 +80,7 @@ def test_two_workers_on_a_really_full_disk_stop_and_more_room_ends_it(tmp_path: 
         pytest.skip("this system lets nobody mount a small disk")
     roomy.rmdir()  # it was tried whether it can be done
     full = subprocess.run(  # noqa: S603 - our own program
-        [*mounts, *_command(small, file)], capture_output=True, text=True, check=False, timeout=60
+        [*mounts, *_command(small, file)], capture_output=True, text=True, check=False, timeout=300
     )
     assert full.returncode == 4, full.stderr
     assert "No space left on device" in full.stderr
@@ -91,7 +91,7 @@ def test_two_workers_on_a_really_full_disk_stop_and_more_room_ends_it(tmp_path: 
     assert 0 < sum(map(len, before.values())) < 80 * 11
     assert verify(run).faults == ()
     more = subprocess.run(  # noqa: S603 - our own program
-        _command(roomy, file), capture_output=True, text=True, check=False, timeout=60
+        _command(roomy, file), capture_output=True, text=True, check=False, timeout=300
     )
     assert (more.returncode, more.stderr) == (0, "")
     after = told(run)

@@ -78,7 +78,7 @@ def _hold(scene: Scene, place: str, *, limit: int | None = None) -> tuple[int, s
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
         preexec_fn=narrow,
     )
     return done.returncode, done.stderr
@@ -118,7 +118,7 @@ def test_flipped_bytes_are_named_and_everything_else_is_held(scene: Scene) -> No
     while process.poll() is None and not (log.exists() and log.stat().st_size > 200_000):
         pass
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     lines = log.read_bytes().splitlines(keepends=True)
     hurt = [0, len(lines) - 1]
     convs = {json.loads(lines[place])["conv"] for place in hurt}

@@ -26,7 +26,7 @@ from duologue.verify import verify
 NAME = "tortured"
 CONVERSATIONS = 100
 TURNS = 12
-_PATIENCE_S = 60
+_PATIENCE_S = 300
 _LONGEST_S = 0.6
 _LONGEST_BYTES = 60_000
 
