@@ -17,6 +17,7 @@ from duologue.endings.codebook import EndState, Label
 from duologue.endings.strip import CELLS
 from duologue.errors import ConfigurationError
 from duologue.web.answering import whole
+from duologue.web.turns import COLOURS
 from duologue.web.words import safe
 
 _LABELS = {letter: label for label, letter in CELLS.items()}
@@ -171,5 +172,6 @@ DRAWING = {
     "standing": standing,
     "day": day,
     "asked": asked,
+    "colours": COLOURS,
 }
 """What the templates of these pages may call."""
