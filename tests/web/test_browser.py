@@ -223,6 +223,36 @@ def test_in_print_the_words_remain_and_the_tools_go(tmp_path: Path, page: Page) 
             expect(page.locator(tool)).to_be_hidden()
 
 
+@pytest.mark.parametrize("more", [0, 11])
+def test_on_paper_a_grid_has_all_its_columns(tmp_path: Path, page: Page, more: int) -> None:
+    library = tried(tmp_path, [f"an_ending_with_a_long_name_{place}" for place in range(more)])
+    page.set_viewport_size({"width": 718, "height": 1000})  # as wide as a sheet of A4
+    page.emulate_media(media="print")
+    with served(library) as room:
+        page.goto(f"{room}/r/tried")
+        cells = page.locator(".grid .heat")
+        expect(cells).to_have_count(2 * (2 + more))
+        for cell in cells.all():
+            box = cell.bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= 718
+        shown = cells.last.evaluate("(cell) => getComputedStyle(cell, '::before').content")
+        assert ("an_ending_with_a_long_name_10" in shown) == bool(more)
+
+
+def test_on_paper_a_table_has_all_its_columns(tmp_path: Path, page: Page) -> None:
+    row = "|".join(f"column {place}" for place in range(20))
+    library, conv = spoken(tmp_path, [f"|{row}|\n{'|-' * 20}|\n|{row}|"], turns=3)
+    page.set_viewport_size({"width": 718, "height": 1000})
+    page.emulate_media(media="print")
+    with served(library) as room:
+        page.goto(f"{room}/c/{conv}")
+        box = page.locator("#t2 td").last.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= 718
+
+
 def test_nothing_that_was_said_is_left_out_of_print_in_silence(tmp_path: Path, page: Page) -> None:
     replies: list[str | Reply] = [Reply("word " * 9_000, reasoning="a thought"), "short"]
     library, conv = spoken(tmp_path, replies, turns=16)
