@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.core.message import silence
-from duologue.web.words import one_line, spelled, words
+from duologue.web.words import breaking, one_line, spelled, words
 from web.payloads import BOMBS, DISTURBS, EXECUTES
 
 _TAG = re.compile(r"<[^>]*>")
@@ -107,6 +107,13 @@ def test_what_cannot_be_seen_is_a_symbol_with_its_name() -> None:
 def test_a_name_is_on_one_line() -> None:
     assert "\n" not in one_line("a\nb")
     assert "LF" in one_line("a\nb")
+
+
+def test_a_long_name_may_break_where_its_parts_meet() -> None:
+    assert breaking("function:a_b+<c>") == (
+        "<bdi>function:</bdi><wbr><bdi>a_</bdi><wbr><bdi>b+</bdi><wbr><bdi>&lt;c&gt;</bdi>"
+    )
+    assert breaking("end:") == "<bdi>end:</bdi>"
 
 
 def test_a_long_silence_says_how_much_more_there_is() -> None:

@@ -40,6 +40,7 @@ _BLANK = re.compile(r"^[ \t]+")
 # A browser shapes a word again for each line that it fills: some ways of writing a thousand
 # lines of one word would take it minutes.
 _UNBROKEN = re.compile(r"\S{500}(?=\S)")
+_JOINT = re.compile(r"(?<=[:/_+])(?=.)")
 _TAGS = {
     *("p", "br", "em", "strong", "s", "code", "pre", "blockquote", "ol", "ul", "li", "hr", "a"),
     *("h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td", "span", "div"),
@@ -89,6 +90,11 @@ def one_line(text: str) -> Markup:
         sign(part) if part in {"\n", "\t"} else safe(part) for part in re.split(r"([\n\t])", text)
     )
     return Markup(f"<bdi>{''.join(parts)}</bdi>")  # noqa: S704 - every part is escaped
+
+
+def breaking(text: str) -> Markup:
+    """A long name on one line, or on several: it may break where its parts meet."""
+    return Markup("<wbr>").join(map(one_line, _JOINT.split(text)))
 
 
 def label(text: str) -> str:
@@ -322,6 +328,7 @@ def between(first: str, last: str) -> float:
 
 FILTERS: dict[str, Any] = {
     "one_line": one_line,
+    "breaking": breaking,
     "label": label,
     "plain": plain,
     "words": words,
