@@ -91,6 +91,8 @@ async def test_a_budget_that_is_reached_stops_between_turns_and_can_be_raised(
     run = folder(Library(tmp_path / "runs"), experiment)
     for budget, spent in (
         (Budget(tokens=45), 40),
+        (Budget(tokens=45), 40),  # typed again at its limit it allows nothing more
+        (Budget(tokens=50), 50),
         (Budget(usd=3.0), 60),
         (Budget(minutes=7.5), 70),
     ):

@@ -138,7 +138,8 @@ class Execution:
             StoreError: the disk refused; the record is whole as far as it goes.
         """
         if self.wanted.budget is not None:
-            self.purse = Purse(self.wanted.budget, self.before)
+            dearest = self.standings.dearest if self.before.turns else None
+            self.purse = Purse(self.wanted.budget, self.before, dearest)
         self.crew = Crew(
             self.run,
             self._lock,

@@ -3,15 +3,15 @@
 Before a turn begins, as much is set aside for it as the dearest turn so far has taken. While what
 is set aside leaves no room, a turn waits for others to be over; when none is under way and there
 is still no room, no further turn begins. So a budget is overrun by what the turns that are under
-way take more than any turn before them. Until the first turn is over there is one at a time. This
-module knows no processes and no models.
+way take more than any turn before them. Until the run's first turn is over there is one at a time.
+This module knows no processes and no models.
 """
 
 import asyncio
 from collections.abc import Mapping
 
 from duologue.core.spec import Budget
-from duologue.store.standing import Spend
+from duologue.store.standing import Dearest, Spend
 
 Taken = Mapping[str, float | None]
 """What a turn took, by unit; None where that is not known."""
@@ -26,8 +26,14 @@ def limits(budget: Budget) -> dict[str, float]:
 class Purse:
     """Grants turns within a budget."""
 
-    def __init__(self, budget: Budget, before: Spend) -> None:
-        """Begin with what was spent ``before``, in earlier executions of the same run."""
+    def __init__(self, budget: Budget, before: Spend, dearest: Dearest | None = None) -> None:
+        """Begin with what was spent ``before``, in earlier executions of the same run.
+
+        Args:
+            budget: what may be spent in all.
+            before: what was.
+            dearest: the most that one turn took then; None where there was none.
+        """
         self._limits = limits(budget)
         self._spent: dict[str, float] = {
             "tokens": before.input + before.output,
@@ -35,6 +41,12 @@ class Purse:
             "minutes": before.seconds / 60,
         }
         self._dearest: dict[str, float] = {}
+        if dearest is not None:
+            self._dearest = {
+                "tokens": dearest.tokens,
+                "usd": dearest.usd,
+                "minutes": dearest.seconds / 60,
+            }
         self._under_way: set[str] = set()
         self._changed = asyncio.Condition()
         unknown = {"tokens": before.uncounted, "usd": before.unpriced}
