@@ -16,7 +16,7 @@ from duologue.cli import status
 from duologue.cli.board import Board
 from duologue.core.plan import plan
 from duologue.endings.outcome import Outcome, Spread
-from duologue.scale.experiment import Execution, Wanted, execution, folder
+from duologue.scale.experiment import Execution, Wanted, execution, folder, stored_plan
 from duologue.store.library import Library
 from duologue.store.standing import Fact, Glance, Seen, Words
 from scale_parts import scripted
@@ -53,6 +53,32 @@ def test_an_experiment_is_run_in_parts_and_status_says_how_it_stands(desk: Desk)
     assert desk("resume", "tried", "--quiet").out == "tried\n"
     assert "6 of 6 (max_turns 6)" in desk("status", "tried").out
     assert "whole" in desk("verify", "tried").out
+
+
+def test_what_is_gone_on_with_can_be_a_cell_or_so_many(desk: Desk) -> None:
+    one, other = "a.jsonl+b.jsonl", "b.jsonl+a.jsonl"
+    assert desk("run", "tried.toml", "--max-conversations", "1", "--quiet").code == 0
+    shown = desk("resume", "tried", "--only", other, "--max-conversations", "2", "--at-once", "1")
+    assert shown.code == 0, shown.err
+    run = Library(desk.library).runs()[0]
+    planned = stored_plan(run)
+    assert planned is not None
+    cells = {each.id: each.cell.key for each in planned.conversations}
+    held = {record.conv for record in run.records()}
+    assert sorted(cells[conv] for conv in held) == [one, other, other]
+    assert 'no cell "c"' in desk("resume", "tried", "--only", "c").err
+
+
+def test_two_names_that_make_one_folder_are_not_one_experiment(desk: Desk) -> None:
+    for file, name in (("slash.toml", "a/b"), ("line.toml", "a-b")):
+        (desk.folder / file).write_text(EXPERIMENT.replace("tried", name), "utf-8")
+    assert desk("run", "slash.toml", "--quiet").code == 0
+    before = (desk.library / "a-b" / "experiment.toml").read_bytes()
+    shown = desk("run", "line.toml", "--quiet")
+    assert shown.code == 2
+    assert "'a/b', and 'a-b' would have the same folder: give it another name" in shown.err
+    assert (desk.library / "a-b" / "experiment.toml").read_bytes() == before
+    assert desk("run", "slash.toml", "--quiet").code == 0
 
 
 def test_the_outcome_that_was_declared_is_reckoned_at_the_end_cell_by_cell(desk: Desk) -> None:

@@ -125,6 +125,16 @@ def test_a_model_that_nobody_knows_is_named_with_its_line(desk: Desk) -> None:
     assert "slip.toml, line 4: unknown provider 'antropic'" in shown.err
 
 
+def test_a_script_that_is_not_there_is_found_before_anything_is_begun(desk: Desk) -> None:
+    text = 'participants = [\n"scripted:a.jsonl",\n"scripted:gone.jsonl"\n]\npairs = "all"\n'
+    (desk.folder / "x.toml").write_text(text, "utf-8")
+    for verb in ("plan", "run"):
+        shown = desk(verb, "x.toml")
+        assert shown.code == 2
+        assert "x.toml, line 3: the script gone.jsonl cannot be read: No such file" in shown.err
+    assert desk.folders() == []
+
+
 def test_a_fault_is_told_with_the_file_and_the_line(desk: Desk, file: str) -> None:
     (desk.folder / file).write_text(f"{FILE}replicate = 3\n", "utf-8")
     shown = desk("plan", file)

@@ -4,7 +4,7 @@ import asyncio
 import signal
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -21,6 +21,27 @@ from duologue.store.run import SPEC_FILE, Run
 if TYPE_CHECKING:
     from duologue.scale.experiment import Execution, Wanted
 
+
+Only = Annotated[
+    list[str] | None,
+    typer.Option(metavar="CELL", help="Of an experiment: only this cell; may be repeated."),
+]
+Most = Annotated[
+    int | None, typer.Option(min=1, help="Of an experiment: hold so many now, at the most.")
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Of an experiment: try again what failed.")
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Of an experiment: processes; one for each core.")
+]
+AtOnce = Annotated[
+    int | None, typer.Option(min=1, help="Of an experiment: conversations at once in each.")
+]
+On = Annotated[
+    str | None,
+    typer.Option(metavar="ray[=ADDRESS]", help="Of an experiment: on a Ray cluster."),
+]
 
 Limits = tuple[int | None, float | None, float | None]
 """A budget as it was typed: tokens, dollars, minutes."""
@@ -72,6 +93,18 @@ class Chosen(msgspec.Struct, frozen=True):
     at_once: int | None = None
     on: str | None = None
     retry_failed: bool = False
+
+    def refuse(self) -> None:
+        """Refuse all of it, for a single conversation.
+
+        Raises:
+            ConfigurationError: something was asked for.
+        """
+        if self != Chosen():
+            raise ConfigurationError(
+                "--only, --max-conversations, --retry-failed, --workers, --at-once and --on are "
+                "for an experiment, and this is a single conversation"
+            )
 
     def wanted(self, budget: Budget | None = None) -> "Wanted":
         """As the scheduler wants it."""

@@ -126,6 +126,20 @@ def split(model: str, environ: Environ = os.environ) -> tuple[str, str]:
     return provider, name
 
 
+def find(model: str) -> tuple[str, str]:
+    """As ``split``, and a script is read; a model whose code would have to run is not looked for.
+
+    Raises:
+        ConfigurationError: there is no such model, or its script cannot be read.
+    """
+    from duologue.providers import scripted  # noqa: PLC0415 - only when it is used
+
+    provider, name = split(model)
+    if provider == "scripted":
+        scripted.load(Path(name))
+    return provider, name
+
+
 def _short(model: str, environ: Environ) -> tuple[str, str]:
     """What a name without a colon stands for."""
     from duologue.providers.local.models import KNOWN  # noqa: PLC0415 - a catalogue of its own

@@ -316,7 +316,7 @@ def folder(library: Library, experiment: Experiment) -> Run:
         StoreError: the disk refused.
     """
     asked = document(experiment)
-    run = Run(library.path / folder_name(experiment.name or "experiment"))
+    run = Run(library.path / folder_name(_called(experiment)))
     if not run.path.exists():
         return _made(library, run, asked)
     before = stored(run)
@@ -325,10 +325,20 @@ def folder(library: Library, experiment: Experiment) -> Run:
             f"there is a run named {run.name!r} already in {library.path}, of a single "
             "conversation: give the experiment another name"
         )
+    if _called(before) != _called(experiment):
+        raise ConfigurationError(
+            f"the run {run.name!r} in {library.path} is of the experiment {_called(before)!r}, and "
+            f"{_called(experiment)!r} would have the same folder: give it another name"
+        )
     if before != experiment:
         with run.held():
             _change(run, tomli_w.dumps(asked).encode())
     return run
+
+
+def _called(experiment: Experiment) -> str:
+    """The name of an experiment, though it may have none."""
+    return experiment.name or "experiment"
 
 
 def _made(library: Library, run: Run, asked: dict[str, object]) -> Run:
