@@ -42,6 +42,7 @@ async def test_what_ended_is_over_and_what_did_not_says_where_it_stands(tmp_path
     assert (left.over, left.failed, left.damage) == (False, False, None)
     assert [record.event for record in run.sound(OTHER, left.places)] == events[:4]
     assert found.spend.turns == 4
+    assert found.unfinished == 1
 
 
 async def test_only_what_was_appended_is_read_again(tmp_path: Path) -> None:
@@ -295,13 +296,14 @@ async def test_what_is_remembered_is_not_read_again_and_says_the_same(tmp_path: 
     assert lines == 0
     assert (again.of, again.problems) == (first.of, first.problems)
     assert (again.spend, again.dearest) == (first.spend, first.dearest)
-    assert again.dearest == Dearest(10, 0.5)
+    assert (again.dearest, again.unfinished) == (Dearest(10, 0.5), first.unfinished)
     write(run, OTHER, events[4:])
     grown, lines = _lines_read(run)
     assert lines == len(events) - 4
     whole = Standings(run)
     assert sum(1 for _ in whole.read_on()) == 2 * len(events) + 1
     assert (grown.of, grown.spend) == (whole.of, whole.spend)
+    assert grown.unfinished == whole.unfinished
 
 
 @pytest.mark.usefixtures("_every_byte_counts")

@@ -105,7 +105,6 @@ class Execution:
         self.standings = Standings(run, run.lengths()).catch_up()
         self.standings.remember()
         self.how = How(count, at_once(self.chosen, wanted, count), tuple(numbers), carrier)
-        self.before = self.standings.spend
         self.todo = self._todo()
         self.purse: Purse | None = None
         self.crew: Crew | None = None
@@ -138,8 +137,8 @@ class Execution:
             StoreError: the disk refused; the record is whole as far as it goes.
         """
         if self.wanted.budget is not None:
-            dearest = self.standings.dearest if self.before.turns else None
-            self.purse = Purse(self.wanted.budget, self.before, dearest)
+            now = self.standings
+            self.purse = Purse(self.wanted.budget, now.spend, now.dearest, now.unfinished)
         self.crew = Crew(
             self.run,
             self._lock,

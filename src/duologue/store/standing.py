@@ -34,7 +34,7 @@ _OUTCOMES = frozenset({_SAID, _FAILED})
 MEMORY = "standings.bin"
 """The file beside the log that remembers how all stood."""
 
-_FORM = 2
+_FORM = 3
 _PIECE = 1 << 20
 _SEAL = 32
 _PART = 8
@@ -239,6 +239,7 @@ class Remembered(msgspec.Struct, frozen=True):
         standings: of every conversation.
         spend: what outcomes took.
         dearest: the most that one of them took.
+        unfinished: turns that were begun and came to nothing.
         problems: lines that could not be read.
     """
 
@@ -248,11 +249,20 @@ class Remembered(msgspec.Struct, frozen=True):
     standings: list[Standing]
     spend: Spend
     dearest: Dearest
+    unfinished: int
     problems: list[str]
 
 
 class Standings:
-    """How all conversations of a run stand."""
+    """How all conversations of a run stand.
+
+    Attributes:
+        run: whose.
+        of: each conversation's standing, by id.
+        problems: lines that could not be read.
+        dearest: the most that one outcome took.
+        unfinished: turns that were begun and have no outcome on record: in flight, or lost.
+    """
 
     def __init__(self, run: Run, mark: Mapping[str, int] | None = None) -> None:
         """Know nothing yet; ``read_on`` reads.
@@ -267,6 +277,7 @@ class Standings:
         self.problems: list[str] = []
         self._took: list[float] = list(msgspec.structs.astuple(Spend()))
         self.dearest = Dearest()
+        self.unfinished = 0
         self._mark = mark
         self._ends: dict[str, tuple[int, int]] = {}
         self._hashed: dict[str, _Hashed] = {}
@@ -344,7 +355,10 @@ class Standings:
         if (standing := self.of.get(glance.conv)) is None:
             standing = self.of[glance.conv] = Standing(glance.conv)
         standing.see(glance, place)
-        if glance.event.kind in _OUTCOMES:
+        if glance.event.kind == _SENT:
+            self.unfinished += 1
+        elif glance.event.kind in _OUTCOMES:
+            self.unfinished -= 1
             self._count(_amounts(glance.event))
         return glance
 
@@ -397,6 +411,7 @@ class Standings:
             known,
             self.spend,
             self.dearest,
+            self.unfinished,
             self.problems,
         )
 
@@ -415,6 +430,7 @@ class Standings:
         self.problems = found.problems
         self._took = list(msgspec.structs.astuple(found.spend))
         self.dearest = found.dearest
+        self.unfinished = found.unfinished
         self._ends = {name: (each.size, each.lines) for name, each in found.segments.items()}
         self._hashed = hashed
         self._remembered = sum(end for end, _ in self._ends.values())
