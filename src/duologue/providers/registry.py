@@ -127,16 +127,18 @@ def split(model: str, environ: Environ = os.environ) -> tuple[str, str]:
 
 
 def find(model: str) -> tuple[str, str]:
-    """As ``split``, and a script is read; a model whose code would have to run is not looked for.
+    """As ``split``, and a script is read and a function's module looked for; no code of it runs.
 
     Raises:
-        ConfigurationError: there is no such model, or its script cannot be read.
+        ConfigurationError: there is no such model, script or module.
     """
-    from duologue.providers import scripted  # noqa: PLC0415 - only when it is used
+    from duologue.providers import function, scripted  # noqa: PLC0415 - only when they are used
 
     provider, name = split(model)
     if provider == "scripted":
         scripted.load(Path(name))
+    if provider == "function":
+        function.look_for(name)
     return provider, name
 
 
