@@ -17,6 +17,8 @@ EXECUTES = (
     "</div></article></main><script>window.pwned=1</script>",
     '" onfocus=window.pwned=1 autofocus x="',
     "{{ 7*7 }} {% raw %} ${7*7}",
+    "\\[<img src=x onerror=window.pwned=1>\\] $\\a <svg onload=window.pwned=1>$",
+    "$$\n<script>window.pwned=1</script>\n$$",
     "<a href=# id=turns name=keys>clobbered</a> <form id=theme><input name=dataset></form>",
 )
 DISTURBS = (
@@ -38,4 +40,7 @@ BOMBS = (
     "[a]: u\n" * 2_000,
     "&" * 20_000,
     "# " * 9_000,
+    "\\[\n" * 12_000 + "\n\\]",
+    "\\(" * 20_000,
+    "$a_" * 13_000,
 )

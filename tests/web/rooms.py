@@ -85,8 +85,13 @@ def apart(work: Coroutine[Any, Any, T]) -> T:
         return pool.submit(asyncio.run, work).result()
 
 
-def tried(folder: Path) -> Library:
-    """An experiment of two scripts, both ways round and two ways to end; two of its eight held."""
+def tried(folder: Path, more: Sequence[str] = ()) -> Library:
+    """An experiment of two scripts, both ways round and two ways to end; two of its eight held.
+
+    Args:
+        folder: where it is put.
+        more: names of further ways to end.
+    """
     for name in "ab":
         said = "".join(f'"{name} {place}"\n' for place in range(8))
         (folder / f"{name}.jsonl").write_text(said, "utf-8")
@@ -95,6 +100,8 @@ def tried(folder: Path) -> Library:
         f'participants = ["scripted:{folder}/a.jsonl", "scripted:{folder}/b.jsonl"]\n'
         '[endings.cap]\n[endings.out]\nrules = [{ kind = "exit" }]\n'
     )
+    for turns, name in enumerate(more, start=2):
+        text += f'[endings.{name}]\nrules = [{{ kind = "silence", turns = {turns} }}]\n'
     asked = read(text, "tried.toml")
     library = Library(folder / "library")
     run = library.create("tried", document(asked))

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from duologue.catalogue.keeping import Catalogue
 from duologue.core.branch import branch
 from duologue.core.event import AttemptFailed, Event, MessageInjected, TurnCompleted
 from duologue.core.message import Message
@@ -223,6 +224,36 @@ def test_in_print_the_words_remain_and_the_tools_go(tmp_path: Path, page: Page) 
             expect(page.locator(tool)).to_be_hidden()
 
 
+@pytest.mark.parametrize("more", [0, 11])
+def test_on_paper_a_grid_has_all_its_columns(tmp_path: Path, page: Page, more: int) -> None:
+    library = tried(tmp_path, [f"an_ending_with_a_long_name_{place}" for place in range(more)])
+    page.set_viewport_size({"width": 718, "height": 1000})  # as wide as a sheet of A4
+    page.emulate_media(media="print")
+    with served(library) as room:
+        page.goto(f"{room}/r/tried")
+        cells = page.locator(".grid .heat")
+        expect(cells).to_have_count(2 * (2 + more))
+        for cell in cells.all():
+            box = cell.bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= 718
+        shown = cells.last.evaluate("(cell) => getComputedStyle(cell, '::before').content")
+        assert ("an_ending_with_a_long_name_10" in shown) == bool(more)
+
+
+def test_on_paper_a_table_has_all_its_columns(tmp_path: Path, page: Page) -> None:
+    row = "|".join(f"column {place}" for place in range(20))
+    library, conv = spoken(tmp_path, [f"|{row}|\n{'|-' * 20}|\n|{row}|"], turns=3)
+    page.set_viewport_size({"width": 718, "height": 1000})
+    page.emulate_media(media="print")
+    with served(library) as room:
+        page.goto(f"{room}/c/{conv}")
+        box = page.locator("#t2 td").last.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= 718
+
+
 def test_nothing_that_was_said_is_left_out_of_print_in_silence(tmp_path: Path, page: Page) -> None:
     replies: list[str | Reply] = [Reply("word " * 9_000, reasoning="a thought"), "short"]
     library, conv = spoken(tmp_path, replies, turns=16)
@@ -372,6 +403,27 @@ def test_who_goes_up_by_a_key_is_not_carried_back_to_the_newest_words(
         expect(page.locator("#t59")).not_to_be_in_viewport()
 
 
+def test_what_is_still_being_taken_in_comes_into_the_list_by_itself(
+    tmp_path: Path, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, first = spoken(tmp_path, ["one", "two"], turns=4)
+    refresh = Catalogue.refresh
+    with served(library) as room:
+        page.goto(room)
+        expect(page.locator(".book")).to_have_count(1)
+        monkeypatch.setattr(Catalogue, "refresh", lambda *_, **__: False)
+        said(library, ["three"], 3, "late")
+        page.goto(room)
+        expect(page.locator("#found .told")).to_contain_text("logs are being read")
+        page.keyboard.press("j")
+        expect(page.locator(f".book .open[href='/c/{first}']")).to_be_focused()
+        monkeypatch.setattr(Catalogue, "refresh", refresh)
+        expect(page.locator(".book")).to_have_count(2)
+        expect(page.locator("#found .told")).not_to_contain_text("logs are being read")
+        expect(page.locator(f".book.here .open[href='/c/{first}']")).to_be_focused()
+        expect(page.locator(".sheet")).to_have_attribute("data-again", "0")
+
+
 def test_who_stands_in_a_cell_stays_there_while_the_run_counts_on(
     tmp_path: Path, page: Page
 ) -> None:
@@ -385,7 +437,10 @@ def test_who_stands_in_a_cell_stays_there_while_the_run_counts_on(
         page.keyboard.press("j")
         expect(page.locator(".heat .open")).to_be_focused()
         page.evaluate("document.querySelector('.grid').id = 'before'")
+        for event in facts:
+            log.append(OTHER, event)
         expect(page.locator("#before")).to_have_count(0)
+        expect(page.locator(".heat.here .n")).to_contain_text("n = 2")
         expect(page.locator(".heat.here .open")).to_be_focused()
 
 

@@ -1,32 +1,38 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from duologue.cli.screen import SEATS
+from duologue.api import hold
+from duologue.cli.screen import PLAIN_SEATS, SEATS
 from duologue.core.event import ConversationStarted
 from duologue.core.provider import Finish
 from duologue.core.spec import (
+    ConversationSpec,
     EndAtSilence,
     Keep,
     Nudge,
+    Participant,
     RefusalPolicy,
     Resend,
     SilencePolicy,
     StopPhrase,
     TurnCap,
 )
+from duologue.core.specfile import Asked
 from duologue.errors import OverloadError
-from duologue.providers.scripted import Reply
+from duologue.providers.scripted import Reply, Scripted
 from duologue.store.library import Library
 from duologue.web.answering import HERE
 from duologue.web.guards import POLICY, own
 from duologue.web.pages import PAGES
 from duologue.web.readings import reading
-from duologue.web.turns import Window, windows
+from duologue.web.turns import COLOURS, Window, windows
 from recording import CONV, PAIR, write
-from web.rooms import FOUNDING, asking, imported, said, spoken
+from sight import SIGHT, contrast, nearest
+from web.rooms import FOUNDING, apart, asking, imported, said, spoken
 
 
 def test_a_page_and_its_json_say_the_same(tmp_path: Path) -> None:
@@ -290,8 +296,44 @@ def test_the_description_names_every_page_with_data(tmp_path: Path) -> None:
     assert len(described["paths"]) == len({page.path for page in PAGES if page.data is not None})
 
 
-def test_seats_have_the_terminals_hues(tmp_path: Path) -> None:
-    del tmp_path
-    style = (HERE / "static" / "room.css").read_text()
-    assert all(f"--seat-{place}:" in style for place in range(len(SEATS)))
-    assert "http" not in style.replace("http://www.w3.org", "")
+STYLE = (HERE / "static" / "room.css").read_text()
+LIGHT, DARK = (
+    dict(re.findall(r"--([\w-]+): (#\w{6})\b", part))
+    for part in STYLE.split("@media screen and (prefers-color-scheme: dark)", 1)
+)
+
+
+@pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
+def test_seats_can_be_read_and_told_apart(scheme: dict[str, str]) -> None:
+    seats = [scheme[f"seat-{place}"] for place in range(COLOURS)]
+    assert len(seats) == len(SEATS)
+    for seat in seats:
+        assert min(contrast(seat, scheme["paper"]), contrast(seat, scheme["raised"])) >= 4.5
+    assert nearest(seats, "normal") >= 16
+    for sight in SIGHT:
+        assert nearest(seats[PLAIN_SEATS:], sight) >= 15
+
+
+def test_every_colour_has_its_rule_and_the_second_six_another_mark() -> None:
+    assert STYLE.count("--seat-11:") == 3
+    for place in range(COLOURS):
+        assert f".seat-{place} {{ --seat: var(--seat-{place}); }}" in STYLE
+    marked = re.search(r"\n(.*) \{ --under:", STYLE)
+    assert marked is not None
+    assert marked[1] == ", ".join(f".seat-{place}" for place in range(PLAIN_SEATS, COLOURS))
+    assert "http" not in STYLE
+
+
+def test_twelve_speakers_have_twelve_colours_everywhere(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    names = [f"Speaker {place}" for place in range(13)]
+    spec = ConversationSpec(tuple(Participant(name, "scripted:a") for name in names))
+    cast = {name: Scripted([f"I am {name}."], "a") for name in names}
+    asked = Asked("crowd", replace(spec, ending=(TurnCap(13),)))
+    conv = apart(hold(asked, library, providers=cast)).id
+    reader = asking(library)
+    for path in ("/", f"/c/{conv}", f"/c/{conv}/page.html"):
+        page = reader.get(path).text
+        assert set(re.findall(r"seat-(\d+)[ \"]", page)) == {str(place) for place in range(12)}, (
+            path
+        )

@@ -2,8 +2,10 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import msgspec
@@ -19,6 +21,7 @@ from starlette.testclient import TestClient
 from duologue.catalogue import shape
 from duologue.catalogue.asking import Wanted, choices, part
 from duologue.catalogue.keeping import CATALOGUE_FILE, Catalogue
+from duologue.catalogue.taking_in import Sizes
 from duologue.core.branch import branch
 from duologue.core.experimentfile import document, read
 from duologue.core.state import fold
@@ -29,6 +32,7 @@ from duologue.store.run import Run
 from duologue.web.answering import TEMPLATES
 from duologue.web.app import path_of, room, warm
 from duologue.web.pages.compare import pieces
+from duologue.web.shelf import again
 from recording import CONV, OTHER, PAIR, TRIO, Play, hold, write
 from web.rooms import tried
 
@@ -317,6 +321,42 @@ def test_what_another_process_took_in_is_noticed(tmp_path: Path) -> None:
     ours._due = float("inf")  # noqa: SLF001 - it shall not look itself
     ours._answers = {each: (kept[0], 0.0, kept[2]) for each, kept in ours._answers.items()}  # noqa: SLF001 - later
     assert ours.remembered(choices).conversations == 2
+
+
+@pytest.mark.parametrize("path", ["/", "/r/late", "/runs"])
+def test_an_answer_that_may_lack_something_says_so_though_it_is_there_by_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    library = Library(tmp_path)
+    asyncio.run(hold(library.create("one", {}), PAIR, CONV))
+    app = room(library)
+    catalogue: Catalogue = app.state.catalogue
+    catalogue.settle()
+    asyncio.run(hold(library.create("late", {}), TRIO, OTHER))
+    asked, bring_up, answer = Event(), Catalogue._bring_up, Catalogue.ask  # noqa: SLF001
+
+    def later(self: Catalogue, db: sqlite3.Connection, now: Sizes) -> None:
+        asked.wait()
+        bring_up(self, db, now)
+
+    def then(self: Catalogue, question: Callable[[sqlite3.Connection], object]) -> object:
+        found = answer(self, question)
+        asked.set()
+        self.settle()
+        return found
+
+    monkeypatch.setattr(Catalogue, "_bring_up", later)
+    monkeypatch.setattr(Catalogue, "ask", then)
+    asking = TestClient(app, base_url="http://localhost", headers={"Accept": "application/json"})
+    catalogue._due = 0.0  # noqa: SLF001 - it has rested
+    first, second = asking.get(path).json(), asking.get(path).json()
+    assert (first["reading"], second["reading"]) == (True, False)
+
+
+def test_a_page_asks_again_while_there_is_something_to_come() -> None:
+    assert again(reading=True) == ' data-again="700"'
+    assert again(reading=False, running=("run",)) == ' data-again="2000"'
+    assert again(reading=False) == ' data-again="0"'
 
 
 def test_a_room_has_read_its_library_before_anybody_asks(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def _seen(drawn: str) -> str:
 
 
 def _letters(text: str) -> int:
-    return sum(map(str.isalnum, text))
+    return sum(map(str.isalnum, text)) + text.count("\\")
 
 
 @pytest.mark.parametrize("payload", [*EXECUTES, *DISTURBS, *BOMBS])
@@ -32,8 +32,8 @@ def test_no_element_of_a_stranger_gets_through(payload: str) -> None:
     assert not re.search(r'href="(?!https?://|mailto:)', drawn)
 
 
-@given(st.text(alphabet=st.sampled_from("ab1 \n>*_`[]()!#|-~<&;:\\\t.\u200b"), max_size=120))
-def test_no_letter_of_a_message_is_lost(text: str) -> None:
+@given(st.text(alphabet=st.sampled_from("ab1 \n>*_`[]()!#|-~<&;:\\\t.$\u200b"), max_size=120))
+def test_no_letter_and_no_backslash_of_a_message_is_lost(text: str) -> None:
     drawn = str(words(text))
     numbers = "".join(re.findall(r'value="(\d+)"', drawn))
     assert _letters(_seen(drawn) + numbers) >= _letters(text)
@@ -50,6 +50,41 @@ def test_a_line_of_verse_stays_a_line_and_stays_set_in() -> None:
     assert "one<br>" in drawn
     assert '<span class="indent">    </span>two' in drawn
     assert '<span class="indent">   </span>three' in drawn
+
+
+@pytest.mark.parametrize(
+    "tex",
+    [
+        r"\(a_1 * b_1\) and \(c_1 * d_1\)",
+        r"\[x_{i}*y_{i}*z\]",
+        r"$a_1$, $b_1$, $f(x)=a*b*c$",
+        r"$ S = \frac{A}{4\ell_P^2} * \alpha * \beta $",
+        "$$ a*b*c $$",
+        "\\[\na\n+ b\n- c \\\\\n= d\n\\]",
+        "$$\nx_1 * y_1\n$$",
+        "\\begin{align*}\na &= b \\\\\n+ c_1 * d_1\n\\end{align*}",
+        "so that $$\n- a\n+ b\n$$",
+        r"a path C:\\a\_b, a command \\",
+        "a picture: /\\_/\\",
+        "sh \\\n-i a \\\n-o b",
+    ],
+)
+def test_tex_and_backslashes_stay_as_they_were_typed(tex: str) -> None:
+    for text in (tex, f"So:\n{tex}\n*thus*", f"> {tex}".replace("\n", "\n> ")):
+        assert tex in _seen(str(words(text)))
+
+
+def test_tex_in_a_list_and_words_around_it_are_drawn() -> None:
+    drawn = str(words("*So*:\n\n- *one*\n  \\[\n  a\n  + b\n  \\]\n- two\n\n# \\(a_1\\)"))
+    assert '<div class="tex">\\[\na\n+ b\n\\]</div>' in drawn
+    assert '<h3><span class="tex">\\(a_1\\)</span></h3>' in drawn
+    assert drawn.count("<li>") == 2
+    assert "<em>So</em>" in drawn
+
+
+def test_prices_are_no_tex() -> None:
+    assert "<em>really</em> and 3$ more" in words("It costs $5 *really* and 3$ more")
+    assert "<em>a</em>" in words("from $5 to $10: *a*")
 
 
 def test_a_list_keeps_the_numbers_that_were_written() -> None:

@@ -1,8 +1,9 @@
 """Keep a library's catalogue: open it, ask it, and bring it up to date beside whoever asks.
 
 One thread takes in what logs have gained; whoever asks waits for it only a moment, and is told
-when there is more to come. Looking at every log costs time, so it is done again only after twenty
-times as long: it never takes more than a twentieth of anybody's time.
+when there is more to come. Looking at every log costs time, so it is done again only after twice
+as long: what ended a moment ago is in the next answer, and nobody who asks all the time makes it
+take more than a third of it.
 """
 
 import os
@@ -23,7 +24,8 @@ from duologue.store.run import Run
 
 CATALOGUE_FILE = ".catalogue.sqlite"
 WAIT_SECONDS = 0.1
-_REST = 20
+_REST = 2
+_GOOD = 20
 _BUSY_MS = 5_000
 _PREFETCHED = 1 << 30
 # Every slice that is taken in, by whatever process, adds to these sizes.
@@ -72,7 +74,7 @@ class Catalogue:
                 return kept[2]  # type: ignore[no-any-return] # this very question's
             answer = question(db)
             now = time.monotonic()
-            self._answers[question] = (stamp, now + _REST * (now - began), answer)
+            self._answers[question] = (stamp, now + _GOOD * (now - began), answer)
             return answer
 
         return self.ask(answered)
@@ -88,11 +90,15 @@ class Catalogue:
         """Whether logs are being taken in now, so that answers may lack something."""
         return not self._done.is_set()
 
-    def refresh(self, wait_s: float = WAIT_SECONDS) -> None:
+    def refresh(self, wait_s: float = WAIT_SECONDS) -> bool:
         """Take in what logs have gained, unless that was just done.
 
         Waits until so long after that was begun: what takes longer makes one question wait, and
         not every question that is asked meanwhile.
+
+        Returns:
+            Whether that is done: else what is asked next may lack something, even if it is done
+            by the time of the answer.
         """
         with self._lock:
             now = time.monotonic()
@@ -103,8 +109,7 @@ class Catalogue:
                 self._thread = Thread(target=self._work, name="duologue-catalogue", daemon=True)
                 self._thread.start()
             left = self._began + wait_s - now
-        if not resting:
-            self._done.wait(max(0.0, left))
+        return resting or self._done.wait(max(0.0, left))
 
     def prefetch(self) -> None:
         """Ask the system to read the file into memory, as much of it as is worth it."""

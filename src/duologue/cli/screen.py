@@ -38,13 +38,18 @@ from duologue.core.transcript import (
 )
 from duologue.formats.crossing import IMPORTED_MODEL
 
-SEATS = ("#2086df", "#ae5f42", "#c5678d", "#6a9b08", "#ae4298", "#2a60f4")
+SEATS = (
+    *("#2086df", "#ae5f42", "#c5678d", "#6a9b08", "#ae4298", "#2a60f4"),
+    *("#0a9c9b", "#a45b05", "#c82d69", "#4667d7", "#e1605c", "#0e94c8"),
+)
 """The seats' colours, in order, then again from the first.
 
 Searched for by computation: at least 3.3:1 against white and against a dark page, 20 apart (CIE
-L*a*b*) for normal sight, protanopia and deuteranopia (Machado et al. 2009), and six different
-colours where a terminal has only eight. Names are printed everywhere: no colour carries meaning.
+L*a*b*) for normal sight, and each half for protanopia and deuteranopia, too (Machado et al. 2009).
+The first six differ where a terminal has only eight colours; the others' names are underlined.
+Names are printed everywhere: no colour carries meaning.
 """
+PLAIN_SEATS = 6
 
 MEASURE = 80
 """Cells in a line of words, at most: longer ones tire the eye."""
@@ -137,7 +142,12 @@ def put(out: Console, page: Page) -> None:
 
 def colours(names: Iterable[str]) -> dict[str, str]:
     """A style for each name, by its place."""
-    return {name: f"bold {SEATS[place % len(SEATS)]}" for place, name in enumerate(names)}
+    return {name: _style(place % len(SEATS)) for place, name in enumerate(names)}
+
+
+def _style(seat: int) -> str:
+    """A seat's colour, and what else tells it apart."""
+    return f"bold {'underline ' if seat >= PLAIN_SEATS else ''}{SEATS[seat]}"
 
 
 def below(*pages: Page) -> Page:

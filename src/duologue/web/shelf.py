@@ -3,7 +3,7 @@
 It makes values and small pieces of safe HTML; it reads nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from urllib.parse import urlencode
 
@@ -17,6 +17,7 @@ from duologue.endings.codebook import EndState, Label
 from duologue.endings.strip import CELLS
 from duologue.errors import ConfigurationError
 from duologue.web.answering import whole
+from duologue.web.turns import COLOURS
 from duologue.web.words import safe
 
 _LABELS = {letter: label for label, letter in CELLS.items()}
@@ -164,12 +165,23 @@ def day(at: str) -> str:
     return at[:_DAY]
 
 
+_SOON_MS, _LATER_MS = 700, 2_000
+
+
+def again(*, reading: bool, running: bool | Sequence[str] = ()) -> Markup:
+    """What tells a page's script after how long to ask again, if there is something to come."""
+    wait = _SOON_MS if reading else _LATER_MS if running else 0
+    return Markup(f' data-again="{wait}"')  # noqa: S704 - a number
+
+
 DRAWING = {
+    "again": again,
     "cells": cells,
     "snippet": snippet,
     "dollars": dollars,
     "standing": standing,
     "day": day,
     "asked": asked,
+    "colours": COLOURS,
 }
 """What the templates of these pages may call."""

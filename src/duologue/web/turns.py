@@ -36,7 +36,7 @@ from duologue.formats.crossing import IMPORTED_MODEL
 from duologue.web.readings import Reading
 from duologue.web.words import between, count, duration, moment
 
-COLOURS = 6
+COLOURS = 12
 """So many seats have a colour of their own; then again from the first."""
 
 GRAVE = frozenset(

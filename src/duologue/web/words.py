@@ -1,9 +1,9 @@
 """Words that may be hostile, made fit for a page: Markdown drawn, nothing executed, nothing lost.
 
 HTML in a message is text. What the eye cannot see becomes a symbol. Pictures are named, not
-loaded. Lines stay lines, so verse stays verse. Where Markdown would swallow something (definitions,
-quotations too deep, cells too many), the words are shown as they were written. This module does
-not know what a message is.
+loaded. Lines stay lines, so verse stays verse; TeX stays as it was typed. Where Markdown would
+swallow something (definitions, quotations too deep, cells too many), the words are shown as they
+were written. This module does not know what a message is.
 """
 
 import re
@@ -26,6 +26,7 @@ from markupsafe import Markup
 from duologue.core.glyphs import pieces, symbol
 from duologue.core.message import silence
 from duologue.core.transcript import characters
+from duologue.web.tex import keep_tex
 
 MARKDOWN_CHARACTERS = 40_000
 """Longer messages are shown as they were written: no Markdown is worth a second's wait."""
@@ -134,8 +135,8 @@ def markdown(text: str) -> Markup | None:
 
 
 def _letters(text: str) -> int:
-    """How many letters and digits there are: no mark of Markdown is one of these."""
-    return sum(map(str.isalnum, text))
+    """How many letters, digits and backslashes there are: no mark of Markdown is one of these."""
+    return sum(map(str.isalnum, text)) + text.count("\\")
 
 
 def _contents(tokens: Sequence[Token]) -> Iterator[str]:
@@ -172,6 +173,18 @@ class _Drawing(RendererHTML):
         """Code in a line."""
         del options, env
         return f"<code>{safe(tokens[idx].content)}</code>"
+
+    def tex(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        """TeX in a line, as it was typed."""
+        del options, env
+        return f'<span class="tex">{safe(tokens[idx].content)}</span>'
+
+    def tex_block(
+        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
+    ) -> str:
+        """TeX on lines of its own."""
+        del options, env
+        return f'<div class="tex">{safe(tokens[idx].content)}</div>'
 
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         """A block of code, and what its fence says of it."""
@@ -270,6 +283,7 @@ def _parser() -> MarkdownIt:
     made.enable(["table", "strikethrough"])
     # A verse that is set in is no code; a definition or an entity shall be seen as written.
     made.disable(["code", "reference", "entity", "html_block", "html_inline"])
+    keep_tex(made)
     made.inline.ruler.at("newline", _line_end)
     made.core.ruler.push("settle", _settle)
     return made

@@ -43,6 +43,7 @@ def library(request: Request) -> Answer:
     """The newest conversations of those that are looked for."""
     catalogue = request.app.state.catalogue
     what, before = wanted(request), key(request, "before")
+    reading = not catalogue.refresh()
     found = catalogue.ask(lambda db: part(db, what, before))
     offered = catalogue.remembered(choices)
     open_ = {
@@ -56,7 +57,7 @@ def library(request: Request) -> Answer:
         found.older,
         found.total,
         found.looked,
-        catalogue.reading,
+        reading,
         busy(catalogue.library, open_),
         offered,
     )

@@ -16,6 +16,7 @@ from duologue.core.transcript import Status
 from duologue.endings.codebook import EndState
 from duologue.endings.rates import rate
 from duologue.errors import ConfigurationError, UnknownIdError
+from duologue.store.library import Library, folder_name
 from duologue.store.run import Run
 from duologue.web.answering import Answer, Page, Parameter
 from duologue.web.cells import Layout, Place, experiment, layout
@@ -146,10 +147,11 @@ def run_page(request: Request) -> Answer:
     if metric not in METRICS:
         raise ConfigurationError(f"metric is {metric!r}: choose one of {', '.join(METRICS)}")
     catalogue = request.app.state.catalogue
+    reading = not catalogue.refresh()
     # What SQLite cannot take is no run's name.
     known = name.encode(errors="ignore").decode()
     found: list[Facts] = catalogue.ask(lambda db: facts(db, known))
-    if not found and experiment(catalogue.library, known) != known:
+    if not found and not _there(catalogue.library, known, reading=reading):
         raise UnknownIdError(
             f"no conversation is in a run {name!r}: the library shows what there is"
         )
@@ -159,7 +161,7 @@ def run_page(request: Request) -> Answer:
     grid = msgspec.structs.replace(
         _grid(name, metric, found, laid),
         running=bool(busy(catalogue.library, [known])),
-        reading=catalogue.reading,
+        reading=reading,
         chosen=cell if convs else "",
         listed=tuple(catalogue.ask(lambda db: among(db, known, convs))) if convs else (),
     )
@@ -168,6 +170,13 @@ def run_page(request: Request) -> Answer:
     more = {**DRAWING, "table": table, "metrics": METRICS, "written": written}
     more |= {"state_words": STATES, "busy": running}
     return Answer("run.html", grid, name, more=more)
+
+
+def _there(library: Library, name: str, *, reading: bool) -> bool:
+    """Whether a run of which nothing is known is one: an experiment, or not taken in yet."""
+    if experiment(library, name) == name:
+        return True
+    return reading and folder_name(name) == name and (library.path / name).is_dir()
 
 
 def _grid(name: str, metric: str, found: Sequence[Facts], laid: Layout) -> Grid:
@@ -277,15 +286,19 @@ class Runs(msgspec.Struct, frozen=True):
 
     Attributes:
         runs: at most 200.
+        reading: whether logs are still being taken in, so that something may be missing.
     """
 
     runs: tuple[Listed, ...]
+    reading: bool = False
 
 
 def runs_page(request: Request) -> Answer:
     """The newest runs."""
-    found = request.app.state.catalogue.remembered(runs)
-    return Answer("runs.html", Runs(tuple(Listed(*one) for one in found)), "Runs", more=DRAWING)
+    catalogue = request.app.state.catalogue
+    reading = not catalogue.refresh()
+    found = tuple(Listed(*one) for one in catalogue.remembered(runs))
+    return Answer("runs.html", Runs(found, reading), "Runs", more=DRAWING)
 
 
 PAGES = (

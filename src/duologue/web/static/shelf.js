@@ -67,6 +67,37 @@ addEventListener("pageshow", () => {
 // Whoever came to search, from another page, may type at once.
 if (location.hash === "#words") document.getElementById("words")?.focus();
 
+// What may have changed since the page was made, each with what it was when it was last asked for.
+const PARTS = new Map([".sums", ".grid", "#cell", "#found"].map((part) => [part, document.querySelector(part)?.outerHTML]));
+
+// The same page, as it is now. Whoever stands in a row, or has marked one, finds it again.
+function renew(page) {
+  const [at, marked] = [here, chosen].map((row) => row?.querySelector(".open")?.href);
+  const focused = here?.contains(document.activeElement);
+  const changed = [...PARTS].filter(([part, was]) => page.querySelector(part)?.outerHTML !== was);
+  for (const [part] of changed) {
+    const fresh = page.querySelector(part);
+    PARTS.set(part, fresh?.outerHTML);
+    document.querySelector(part)?.replaceWith(fresh ?? "");
+  }
+  const sheet = document.querySelector(".sheet");
+  const waits = sheet.dataset.again;
+  sheet.dataset.again = page.querySelector(".sheet").dataset.again;
+  if (!Number(waits)) again();
+  if (!changed.length) return;
+  const found = (href) => rows().find((row) => href && row.querySelector(".open")?.href === href) ?? null;
+  [here, chosen] = [found(at), found(marked)];
+  here?.classList.add("here");
+  chosen?.classList.add("chosen");
+  if (focused) here?.querySelector(".open").focus({ preventScroll: true });
+}
+
+async function ask(address, signal) {
+  const answer = await fetch(address, { headers: { Accept: "text/html" }, signal });
+  if (!answer.ok) throw new Error(answer.statusText);
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
+}
+
 // Who pauses in typing sees what is found; Enter asks for it as a page of its own.
 const find = document.querySelector(".find");
 let asked = null;
@@ -76,13 +107,9 @@ async function seek() {
   const query = new URLSearchParams([...new FormData(find)].filter(([, value]) => value));
   const address = `/?${query}`;
   try {
-    const answer = await fetch(address, { headers: { Accept: "text/html" }, signal: asked.signal });
-    if (!answer.ok) return;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    document.getElementById("found").replaceWith(page.getElementById("found"));
+    const page = await ask(address, asked.signal);
     history.replaceState(null, "", address);
-    here = null;
-    chosen = null;
+    renew(page);
   } catch { /* other words were typed meanwhile, or the room is closed: Enter asks again */ }
 }
 let soon = 0;
@@ -92,27 +119,17 @@ find?.querySelector("[type=search]").addEventListener("input", () => {
 });
 find?.addEventListener("submit", () => { clearTimeout(soon); asked?.abort(); });
 
-// A run that is being held: the same page again, every other second, while somebody looks.
-async function again() {
-  const run = document.getElementById("run");
-  if (!run || run.dataset.running !== "yes") return;
-  if (!document.hidden) {
-    try {
-      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const fresh = page.getElementById("run");
-      if (fresh) {
-        // Whoever stands in a cell stays there: it is another element now, in the same place.
-        const at = rows().indexOf(here);
-        const focused = at >= 0 && here.contains(document.activeElement);
-        for (const part of [".sums", ".grid", "#cell"]) run.querySelector(part)?.replaceWith(fresh.querySelector(part) ?? "");
-        run.dataset.running = fresh.dataset.running;
-        here = rows()[at] ?? null;
-        here?.classList.add("here");
-        if (focused) here?.querySelector(".open").focus({ preventScroll: true });
-      }
-    } catch { /* the room is closed for a moment: the next try comes */ }
-  }
-  setTimeout(again, 2000);
+// While something is being held, or its log taken in, the page asks again as long as it is looked at.
+function again() {
+  const wait = Number(document.querySelector(".sheet")?.dataset.again);
+  if (wait) setTimeout(look, wait);
 }
-if (document.getElementById("run")) setTimeout(again, 2000);
+async function look() {
+  const address = location.href;
+  try {
+    const page = document.hidden ? null : await ask(address);
+    if (page && location.href === address) renew(page);
+  } catch { /* the room is closed for a moment: the next try comes */ }
+  again();
+}
+again();
