@@ -29,7 +29,7 @@ LOG = "log-1.jsonl"
 _PROGRAM = (sys.executable, "-m", "duologue")
 _PATIENCE_S = 600
 _AHEAD = 4096
-"""Bytes that somebody who is killed by ``lines`` can be ahead of its reader: it cannot end first."""
+"""Bytes that whoever is killed by ``lines`` can be ahead of its reader: it cannot end first."""
 _REACH = 2000
 _KINDS = {
     b'"kind":"conversation_started"': "after the start was recorded",

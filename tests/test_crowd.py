@@ -56,7 +56,7 @@ def test_two_workers_never_ask_a_model_oftener_at_once_than_one_may(tmp_path: Pa
             capture_output=True,
             text=True,
             check=False,
-            timeout=6000,
+            timeout=600,
         )
         server.stdin.close()
         most, calls = map(int, server.stdout.read().split())
