@@ -31,7 +31,7 @@ def _refused(shown: Shown, code: int, match: str) -> None:
 
 def _told(process: subprocess.Popen[bytes]) -> Shown:
     """What came of a process."""
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=600)
     assert b"Traceback" not in err, err.decode()
     return Shown(process.returncode, (out or b"").decode(errors="replace"), err.decode())
 
@@ -309,7 +309,7 @@ def test_a_reader_that_goes_away_stops_the_run_and_is_told_how_to_go_on(
     assert process.stderr is not None
     err = process.stderr.read().decode()
     process.stderr.close()
-    assert process.wait(60) == 1
+    assert process.wait(600) == 1
     assert re.fullmatch(rf"duologue: stopped; 'duologue resume {ID}' goes on\n", err)
     assert desk("verify", "talk").code == 0
     assert desk("resume", "talk", "--quiet").code == 0
@@ -325,7 +325,7 @@ def test_readers_stop_quietly_when_nobody_reads(desk: Desk, typed: list[str]) ->
     assert process.stderr is not None
     err = process.stderr.read().decode()
     process.stderr.close()
-    assert process.wait(60) in (0, 1)
+    assert process.wait(600) in (0, 1)
     assert "Traceback" not in err
 
 
@@ -410,7 +410,7 @@ def test_ctrl_c_on_a_terminal_says_where_the_record_is(desk: Desk) -> None:
     desk.script("a.jsonl", json.dumps("word " * 150_000))
     terminal = pexpect.spawn(
         sys.executable, ["-m", "duologue", "run", *SEATS, "--turns", "4", "--name", "talk"],
-        encoding="utf-8", dimensions=(24, 90), timeout=60,
+        encoding="utf-8", dimensions=(24, 90), timeout=600,
     )  # fmt: skip
     terminal.expect("turn 2 of 4|turn 3 of 4|word word")
     terminal.sendintr()

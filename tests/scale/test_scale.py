@@ -227,7 +227,7 @@ async def test_a_worker_that_leaves_is_granted_nothing_it_has_asked_for(tmp_path
     crew = _Asked(run, 0, Standings(run), {}, how=How(1, 1, (1,), Processes()), purse=purse)
     await crew.leave(leaving, purse)
     assert leaving.told == [Enough()]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await purse.turn("c"), "nothing is set aside for a turn that will not be taken"
 
 

@@ -20,7 +20,7 @@ from duologue.store.chain import Head
 from duologue.store.segment import SYNC_EVENTS, Line, Segment, now, read
 from recording import LOG, ticking
 
-SECONDS = 20.0  # how long a test waits for another thread before it fails
+SECONDS = 60.0  # how long a test waits for another thread before it fails
 
 
 def said(text: str, turn: int = 1) -> MessageInjected:
