@@ -40,6 +40,7 @@ def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         # Where CI says that there is to be a browser, a skip would hide that there is none.
         (pytest.fail if os.environ.get("DUOLOGUE_BROWSER") == "required" else pytest.skip)(WITHOUT)
+    expect.set_options(timeout=60_000)
     with sync_playwright() as play:
         made = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield made
@@ -99,9 +100,13 @@ def test_hostile_words_execute_nothing_and_keep_to_the_layout(tmp_path: Path, pa
 
 def test_a_word_without_an_end_does_not_hold_the_browser_up(tmp_path: Path, page: Page) -> None:
     library, conv = spoken(tmp_path, ["\u0639" * 300_000, "short"], turns=4)
+    clock = page.context.new_cdp_session(page)
+    clock.send("Performance.enable", {"timeDomain": "threadTicks"})  # whoever else is at work
     with served(library) as room:
-        page.goto(f"{room}/c/{conv}/3/seen", timeout=10_000)
+        page.goto(f"{room}/c/{conv}/3/seen", timeout=120_000)
         expect(page.locator("main")).to_contain_text("\u0639" * 300_000)
+        told = clock.send("Performance.getMetrics")["metrics"]
+        assert next(each["value"] for each in told if each["name"] == "TaskDuration") < 10
         assert page.evaluate("document.documentElement.scrollWidth") <= 1280
 
 
@@ -497,7 +502,7 @@ def test_a_running_conversation_types_itself_and_outlives_the_server(
             message = Message("Ada", f"while it was away, {number}")
             log.append(CONV, MessageInjected(number, message))
         with served(library, port):
-            expect(page.locator("#t29")).to_be_attached(timeout=15_000)
+            expect(page.locator("#t29")).to_be_attached()
             numbers = page.evaluate(
                 "[...document.querySelectorAll('#turns > .turn')].map(t => t.id)"
             )

@@ -16,7 +16,7 @@ from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks as openapi
 from starlette.testclient import TestClient
 
-from duologue.catalogue import shape
+from duologue.catalogue import keeping, shape
 from duologue.catalogue.asking import Wanted, choices, part
 from duologue.catalogue.keeping import CATALOGUE_FILE, Catalogue
 from duologue.core.branch import branch
@@ -30,7 +30,7 @@ from duologue.web.answering import TEMPLATES
 from duologue.web.app import path_of, room, warm
 from duologue.web.pages.compare import pieces
 from recording import CONV, OTHER, PAIR, TRIO, Play, hold, write
-from web.rooms import tried
+from web.rooms import patient, tried
 
 BRANCH = "babad-babad-babad"
 SIDES = ("left", "right")
@@ -283,14 +283,19 @@ def _never(*_: object) -> None:
     raise AssertionError("everything was read")
 
 
-def test_a_conversation_that_has_just_begun_is_found_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", [f"/c/{CONV}", "/r/late"])
+def test_what_has_just_begun_is_found_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
     made = Library(tmp_path)
     app = room(made)
     app.state.catalogue.settle()
     asked = TestClient(app, base_url="http://127.0.0.1")
-    assert asked.get(f"/c/{CONV}").status_code == 404
+    assert asked.get(path).status_code == 404
     asyncio.run(hold(made.create("late", {"name": "late"}), PAIR, CONV))
-    assert asked.get(f"/c/{CONV}").status_code == 200
+    app.state.catalogue._due = float("inf")  # noqa: SLF001 - it has just looked
+    monkeypatch.setattr(keeping, "PATIENCE_S", 60.0)
+    assert asked.get(path).status_code == 200
 
 
 def test_an_edited_record_is_shown_and_said_to_be_edited(tmp_path: Path) -> None:
@@ -322,10 +327,12 @@ def test_what_another_process_took_in_is_noticed(tmp_path: Path) -> None:
 def test_a_room_has_read_its_library_before_anybody_asks(tmp_path: Path) -> None:
     library = Library(tmp_path)
     asyncio.run(hold(library.create("one", {}), PAIR, CONV))
-    made = room(library, "a token")
+    made = patient(library, "a token")
     asyncio.run(warm(made))
     assert set(TEMPLATES.list_templates()) <= {key[1] for key in TEMPLATES.cache or ()}
-    assert made.state.catalogue.remembered(choices).conversations == 1
+    later = Catalogue(library)
+    later._due = float("inf")  # noqa: SLF001 - it shall not look itself
+    assert later.remembered(choices).conversations == 1
 
 
 def test_a_name_leads_to_a_conversation_or_to_an_experiment(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from duologue.store.run import Run
 
 CATALOGUE_FILE = ".catalogue.sqlite"
 WAIT_SECONDS = 0.1
+PATIENCE_S = 2.0
+"""How long is waited for what nobody has heard of yet."""
 _REST = 20
 _BUSY_MS = 5_000
 _PREFETCHED = 1 << 30
@@ -58,6 +60,13 @@ class Catalogue:
         self.refresh()
         with closing(self._open()) as db:
             return question(db)
+
+    def sought(self, question: Callable[[sqlite3.Connection], _T]) -> _T:
+        """The answer to a question; where that is nothing, what is new is looked for once more."""
+        if found := self.ask(question):
+            return found
+        self.look(PATIENCE_S)
+        return self.ask(question)
 
     def remembered(self, question: Callable[[sqlite3.Connection], _T]) -> _T:
         """The answer to a question that is asked with every page: as of the last change, or newer.

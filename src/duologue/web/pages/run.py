@@ -148,8 +148,10 @@ def run_page(request: Request) -> Answer:
     catalogue = request.app.state.catalogue
     # What SQLite cannot take is no run's name.
     known = name.encode(errors="ignore").decode()
-    found: list[Facts] = catalogue.ask(lambda db: facts(db, known))
-    if not found and experiment(catalogue.library, known) != known:
+    planned = experiment(catalogue.library, known) == known
+    ask = catalogue.ask if planned else catalogue.sought
+    found: list[Facts] = ask(lambda db: facts(db, known))
+    if not found and not planned:
         raise UnknownIdError(
             f"no conversation is in a run {name!r}: the library shows what there is"
         )
