@@ -387,9 +387,23 @@ def test_a_poor_terminal_shows_every_word(env: dict[str, str]) -> None:
 # Ctrl-C.
 
 
+_ENDLESS = """
+from pathlib import Path
+
+GOES_ON = Path(__file__).with_name("goes-on")
+
+def reply(view):
+    yield "word"
+    while GOES_ON.exists():  # it never waits, and never ends before it was stopped
+        yield " word"
+"""
+
+
 def test_ctrl_c_in_mid_turn_leaves_the_turn_started_and_says_how_to_go_on(desk: Desk) -> None:
-    desk.script("a.jsonl", json.dumps("word " * 150_000))
-    process = desk.start("run", *SEATS, "--turns", "4", "--name", "talk", "--json", "--opener", " ")
+    (desk.folder / "endless.py").write_text(_ENDLESS, "utf-8")
+    (desk.folder / "goes-on").touch()
+    seats = ("-a", "function:endless:reply", *SEATS[2:])
+    process = desk.start("run", *seats, "--turns", "4", "--name", "talk", "--json", "--opener", " ")
     assert process.stdout is not None
     for line in process.stdout:
         if b'"turn_started","turn":3' in line:
@@ -402,7 +416,8 @@ def test_ctrl_c_in_mid_turn_leaves_the_turn_started_and_says_how_to_go_on(desk: 
     assert json.loads(last)["event"]["kind"] == "turn_started"
     assert "started and did not finish" in desk("show", "talk").out
     assert desk("verify", "talk").code == 0
-    assert desk("resume", "talk", "--quiet").code == 0
+    (desk.folder / "goes-on").unlink()
+    assert _told(desk.start("resume", "talk", "--quiet")).code == 0
     assert "interrupted: this turn was started 2 times" in desk("show", "talk").out
 
 
