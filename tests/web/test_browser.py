@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -274,6 +275,24 @@ def test_keys_walk_the_conversation(tmp_path: Path, page: Page) -> None:
         expect(page.locator("#keys")).to_be_visible()
 
 
+def test_a_key_or_a_link_says_which_turn_is_read_however_late_a_frame_comes(
+    tmp_path: Path, page: Page
+) -> None:
+    library, conv = spoken(tmp_path, ["a few words"], turns=60)
+    page.add_init_script("let now = 0; performance.now = () => now += 1000;")
+    drawn = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    with served(library) as room:
+        page.goto(f"{room}/c/{conv}#t30")
+        page.evaluate(drawn)
+        expect(page.locator(".turn.here")).to_have_id("t30")
+        page.keyboard.press("G")
+        page.evaluate(drawn)
+        expect(page.locator(".turn.here")).to_have_id("t60")
+        page.evaluate("scrollBy(0, -20)")
+        page.evaluate(drawn)
+        expect(page.locator(".turn.here")).not_to_have_id("t60")
+
+
 def test_a_key_opens_what_was_thought_though_an_attempt_had_failed_before(
     tmp_path: Path, page: Page
 ) -> None:
@@ -483,8 +502,7 @@ def test_a_running_conversation_types_itself_and_outlives_the_server(
 ) -> None:
     library = Library(tmp_path)
     run = library.create("live", {})
-    port = _free()
-    with run.writing() as log:
+    with run.writing() as log, _reserved() as port:
         turn = _begin(log)
         live = slow_live(run)
         with served(library, port) as room:
@@ -517,10 +535,13 @@ def _begin(log: Log) -> list[Event]:
     return facts[1:3]
 
 
-def _free() -> int:
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        return int(asked.getsockname()[1])
+@contextmanager
+def _reserved() -> Iterator[int]:
+    """A port that nobody else is given while no room listens at it."""
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        yield int(kept.getsockname()[1])
 
 
 def test_a_long_conversation_comes_in_parts_as_it_is_scrolled(tmp_path: Path, page: Page) -> None:
