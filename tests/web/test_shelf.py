@@ -93,6 +93,30 @@ def test_a_catalogue_that_is_deleted_comes_back_and_a_run_that_is_removed_goes(
     assert ids(made, Wanted()) == {CONV}
 
 
+def test_a_new_catalogue_that_another_opens_at_the_same_time_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Library(tmp_path)
+    asyncio.run(hold(made.create("one", {"name": "one"}), PAIR, CONV))
+    other = sqlite3.connect(
+        tmp_path / CATALOGUE_FILE, isolation_level=None, check_same_thread=False
+    )
+    other.execute("BEGIN EXCLUSIVE")
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if other.in_transaction:
+            other.execute("ROLLBACK")
+
+    monkeypatch.setattr(keeping, "_BUSY_MS", 0)
+    monkeypatch.setattr("duologue.catalogue.keeping.time.sleep", wait)
+    with closing(other):
+        assert ids(made, Wanted()) == {CONV}
+    assert len(waits) == 1
+    assert (tmp_path / CATALOGUE_FILE).stat().st_size > 0
+
+
 def test_labels_of_other_detectors_are_made_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ PATIENCE_S = 2.0
 """How long is waited for what nobody has heard of yet."""
 _REST = 20
 _BUSY_MS = 5_000
+_TRIES, _TRY_S = 500, 0.01
 _PREFETCHED = 1 << 30
 # Every slice that is taken in, by whatever process, adds to these sizes.
 _STAMP = "SELECT count(*), sum(size) FROM segment"
@@ -190,12 +191,15 @@ class Catalogue:
 
     def _open(self) -> sqlite3.Connection:
         """A connection to the catalogue; in a folder of its own where the library is read-only."""
+        path = self.path
         try:
-            return _connect(self.path)
+            return _connect(path)
         except sqlite3.OperationalError as error:
-            if self._aside is not None or _damaged(error):
+            if path.parent != self.library.path or _damaged(error):
                 raise
-        self._aside = TemporaryDirectory(prefix="duologue-catalogue-")
+        with self._lock:  # two may find out at once
+            if self._aside is None:
+                self._aside = TemporaryDirectory(prefix="duologue-catalogue-")
         return _connect(self.path)
 
     def _begin_anew(self) -> None:
@@ -210,7 +214,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     """A connection, with the tables there."""
     db = sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None)
     try:
-        db.execute("PRAGMA journal_mode = WAL")
+        _share(db)
         # A power cut may take the last slices of a cache; they are read again.
         db.execute("PRAGMA synchronous = OFF")
         db.execute("PRAGMA cache_size = -65536")
@@ -223,6 +227,22 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _share(db: sqlite3.Connection) -> None:
+    """Let readers and a writer not wait for each other.
+
+    Where two open a new file at once, SQLite refuses this to one of them without waiting.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not left:
+                raise
+            time.sleep(_TRY_S)
+        else:
+            return
 
 
 _ELSEWHERE = frozenset(
