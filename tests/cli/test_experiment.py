@@ -79,6 +79,8 @@ def test_two_names_that_make_one_folder_are_not_one_experiment(desk: Desk) -> No
     assert "'a/b', and 'a-b' would have the same folder: give it another name" in shown.err
     assert (desk.library / "a-b" / "experiment.toml").read_bytes() == before
     assert desk("run", "slash.toml", "--quiet").code == 0
+    assert desk("resume", "a/b", "--quiet").out == "a-b\n"
+    assert "a b" in desk("resume", "a b").err
 
 
 def test_the_outcome_that_was_declared_is_reckoned_at_the_end_cell_by_cell(desk: Desk) -> None:

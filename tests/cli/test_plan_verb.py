@@ -153,6 +153,25 @@ def test_a_module_is_looked_for_by_plan_and_not_run(desk: Desk) -> None:
     assert desk("plan", "x.toml").code == 0
 
 
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        ("human:Eve", "the model 'human:Eve' is a person, who has no keyboard in an experiment"),
+        ("./gone.gguf", "there is no file gone.gguf: give the path of a GGUF file"),
+        ("local:gone", "there is no local model named 'gone'"),
+    ],
+)
+def test_whoever_cannot_speak_in_an_experiment_is_named_with_the_line(
+    desk: Desk, model: str, why: str
+) -> None:
+    text = f'participants = [\n"scripted:a.jsonl",\n"{model}"\n]\npairs = "all"\n'
+    (desk.folder / "x.toml").write_text(text, "utf-8")
+    for verb in ("plan", "run"):
+        shown = desk(verb, "x.toml")
+        assert (shown.code, f"x.toml, line 3: {why}" in shown.err) == (2, True), shown.err
+    assert desk.folders() == []
+
+
 def test_a_fault_is_told_with_the_file_and_the_line(desk: Desk, file: str) -> None:
     (desk.folder / file).write_text(f"{FILE}replicate = 3\n", "utf-8")
     shown = desk("plan", file)

@@ -142,7 +142,7 @@ def begin_named(
     if name is not None:
         experiment = replace(experiment, name=name)
     planned, limits = plan(experiment), purse(budget)
-    _prepare(planned.conversations)
+    prepare(planned)
     run = folder(library, experiment)
     carry_out(run, planned, chosen.wanted(limits), manner)
 
@@ -161,14 +161,19 @@ def purse(budget: Limits) -> Budget | None:
 
 
 def kept(library: Library, what: str) -> tuple[Run, Experiment] | None:
-    """The run and the experiment of that name; None where it is not an experiment's."""
+    """The run and the experiment of that name; None where it is not an experiment's.
+
+    Another name that makes the same folder is not its name.
+    """
     from duologue.scale.experiment import stored
 
     run = Run(library.path / folder_name(what))
     if not (run.path / SPEC_FILE).is_file():
         return None
     experiment = stored(run)
-    return None if experiment is None else (run, experiment)
+    if experiment is None or what not in {run.name, experiment.name}:
+        return None
+    return run, experiment
 
 
 def carry_out(run: Run, planned: Plan, wanted: "Wanted", manner: Manner) -> None:
@@ -210,12 +215,12 @@ async def _carried_out(held: "Execution", *watching: object) -> None:
     await held.carry_out(seen, looked)  # type: ignore[arg-type] # both are the board's
 
 
-def _prepare(conversations: tuple[Planned, ...]) -> None:
+def prepare(planned: Plan) -> None:
     """Warn of what providers will refuse, and install local models, once for each way to ask."""
     from duologue.cli.holding import fetch_missing, warn
 
     told: set[bytes] = set()
-    for each in conversations:
+    for each in planned.conversations:
         bare = msgspec.json.encode([_asked(each, place) for place in range(len(_seats(each)))])
         if bare not in told:
             told.add(bare)

@@ -16,6 +16,7 @@ from duologue.cli.experiment import (
     Workers,
     carry_out,
     kept,
+    prepare,
     purse,
 )
 from duologue.cli.holding import Showing, hold
@@ -55,9 +56,9 @@ def resume(
     limits = (budget_tokens, budget_usd, budget_minutes)
     if (found := kept(ctx.obj, id_)) is not None:
         run, experiment = found
-        carry_out(
-            run, plan(experiment), chosen.wanted(purse(limits)), Manner(quiet, json, read=open_)
-        )
+        planned, wanted = plan(experiment), chosen.wanted(purse(limits))
+        prepare(planned)
+        carry_out(run, planned, wanted, Manner(quiet, json, read=open_))
         return
     chosen.refuse()
     if limits != (None, None, None):
