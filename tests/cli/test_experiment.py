@@ -151,13 +151,42 @@ def test_an_experiment_goes_on_within_a_budget(desk: Desk, monkeypatch: pytest.M
     assert desk("run", "tried.toml", "--max-conversations", "1").code == 0
     stopped = desk("resume", "tried", "--budget-tokens", "65", "--workers", "1")
     assert "the budget is reached" in stopped.err
-    assert "resume tried --budget-tokens 65   # goes on" in stopped.out
+    assert "resume tried --budget-tokens 65   # goes on, with a higher limit or none" in stopped.out
     assert json.loads(desk("status", "tried", "--json").out)["spend"]["turns"] == 6
     refused = desk("resume", "tried", "--budget-usd", "0")
     assert (refused.code, "more than 0" in refused.err) == (2, True)
     desk.held("x", 3)
     refused = desk("resume", "x", "--budget-tokens", "5")
     assert (refused.code, "for an experiment" in refused.err) == (2, True)
+
+
+def test_what_broke_can_be_read_and_is_tried_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = desk.library.parent
+    (folder / "moody.py").write_text(
+        "from pathlib import Path\n"
+        "def reply(view):\n"
+        "    if Path('mood').exists():\n"
+        "        raise RuntimeError('not in the mood')\n"
+        "    return 'so'\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{folder}:{os.environ.get('PYTHONPATH', '')}")
+    text = EXPERIMENT.replace('"scripted:a.jsonl", "scripted:b.jsonl"', SEATS)
+    (folder / "tried.toml").write_text(text.replace("dear:", "moody:"), "utf-8")
+    (folder / "mood").touch()
+    shown = desk("run", "tried.toml", "--max-conversations", "2")
+    assert (shown.code, "2 (bug 2)\n" in shown.out) == (1, True)
+    told = re.search(r"show (\S+)   # bug, for instance\n", shown.out)
+    assert told is not None
+    assert "not in the mood" in desk("show", told[1]).out
+    assert json.loads(desk("status", "tried", "--json").out)["broken"] == {"bug": told[1]}
+    assert desk("run", "tried.toml", "--quiet").code == 1
+    assert "resume tried --retry-failed   # tries" in desk("status", "tried").out
+    (folder / "mood").unlink()
+    again = desk("resume", "tried", "--retry-failed")
+    assert again.code == 0
+    assert "for instance" not in again.out
 
 
 def test_what_carries_workers_is_this_machine_or_ray(

@@ -250,7 +250,7 @@ def _told(held: "Execution", manner: Manner) -> int:
     report = with_outcome(report, held.run, held.plan, held.standings)
     shown = not (manner.quiet or manner.json)
     if shown:
-        show(report, held.run.path.parent, _typed(held.wanted.budget))
+        show(report, held.run.path.parent, _typed(held.wanted.budget), reached=bool(why))
     elif manner.quiet:
         typer.echo(held.run.name)
     for wrong in held.wrong:
