@@ -1,5 +1,7 @@
 """Searches of a whole library: what is found, how it is shown, and how far a search has looked."""
 
+import html
+import re
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,18 @@ from duologue.core.message import Message, Origin
 from duologue.core.spec import ConversationSpec, Participant
 from duologue.store.library import Library
 from duologue.web.app import room
+from duologue.web.shelf import began
 from recording import write
 
 NAMES = ("Ada", "Bo", "Cy")
+LIMITS = (
+    (250_000, 1_000, 5_000, 6_000, 1_000_000, 500),
+    (7, 5, 100, 0, 0, 0),
+    (7, 5, 3, 0, 0, 0),
+    (7, 5, 100, 6_000, 1_000_000, 1),
+    (7, 5, 100, 6_000, 100, 4),
+    (7, 5, 100, 6_000, 10, 4),
+)
 
 
 def said(library: Library, conv: str, texts: list[str], name: str = "Ada") -> None:
@@ -59,11 +70,13 @@ def walked(library: Library, wanted: Wanted) -> list[str]:
         before = some.older
 
 
-@pytest.fixture(params=[(250_000, 200, 1_000, 5_000), (7, 2, 5, 100), (7, 2, 5, 3)])
+@pytest.fixture(params=LIMITS)
 def _limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as are looked at in earnest, and so few that every search stops early."""
     for name, limit in zip(
-        ("_MOST_ROWS", "_SINGLY", "_PROBES", "_FEW"), request.param, strict=True
+        ("_MOST_ROWS", "_PROBES", "_FEW", "_READ_TURNS", "_READ_CHARACTERS", "_AT_ONCE"),
+        request.param,
+        strict=True,
     ):
         monkeypatch.setattr(asking, name, limit)
     monkeypatch.setattr(asking, "PART", 4)
@@ -113,3 +126,25 @@ def test_a_page_marks_what_was_found_in_what_was_said(
     app.state.catalogue.settle()
     page = TestClient(app, base_url="http://127.0.0.1").get("/", params={"words": typed}).text
     assert f'<span class="words" dir="auto">{marked}</span>' in page
+
+
+def test_a_search_that_stopped_says_how_far_it_looked_and_leads_on(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "_PROBES", 2)
+    monkeypatch.setattr(asking, "_FEW", 3)
+    app = room(library)
+    app.state.catalogue.settle()
+    reader = TestClient(app, base_url="http://127.0.0.1")
+    page = reader.get("/", params={"words": "water", "who": "bo"}).text
+    assert "since 2026-01-02; what began before has not been searched yet" in page
+    on = re.search(r'id="older" href="([^"]+)">search what began before 2026-01-02', page)
+    assert on is not None
+    assert reader.get(html.unescape(on[1])).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("key", "day"), [(0, "1970-01-01"), (1_767_225_600_000, "2026-01-01"), (1 << 62, "then")]
+)
+def test_a_key_says_when_a_conversation_began(key: int, day: str) -> None:
+    assert began(key) == day

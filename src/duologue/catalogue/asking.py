@@ -1,12 +1,12 @@
 """Questions to the catalogue: a part of the list, what was said where, what a run comes to.
 
 Newest first, a part at a time, from a key on: no answer depends on how many there are. A search
-looks at what holds the words, one message after another, and stops after so many, saying how far it
-came. This module writes nothing.
+reads what is wanted, where that is little; else it looks at what holds the words, one message after
+another, and stops after so many, saying how far it came. This module writes nothing.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -20,10 +20,12 @@ from duologue.store.fulltext import TOKENIZE, query, shown, tokens
 PART = 50
 _SNIPPET_WORDS = 18
 _MOST_ROWS = 250_000
-_SINGLY = 200
 _PROBES = 1_000
 _FEW = 5_000
+_READ_TURNS, _READ_CHARACTERS = 6_000, 1_000_000
+_AT_ONCE = 500
 _ONLY_WHO = "1 AND s.who = ?"
+_Row = tuple[int, str, str]
 _COLUMNS = ", ".join(f"c.{name}" for name in COLUMNS)
 
 
@@ -99,10 +101,10 @@ class Part(msgspec.Struct, frozen=True):
 
 def part(db: sqlite3.Connection, wanted: Wanted, before: int | None = None) -> Part:
     """The newest that are wanted, of those with a key less than ``before``."""
-    if asked := query(wanted.words):
-        return _searched(db, wanted, asked, _reach(db, wanted, before))
-    joined, where, values = _conditions(wanted)
     key = LAST_KEY if before is None else before
+    if asked := query(wanted.words):
+        return _Search(db, wanted, asked, key).part()
+    joined, where, values = _conditions(wanted)
     first = "s" if wanted.who else "c"
     narrow = f"WHERE {where} AND {first}.key < ? ORDER BY {first}.key DESC LIMIT ?"
     statement = f"SELECT {_COLUMNS} FROM {joined} {narrow}"  # noqa: S608 - values are bound
@@ -113,7 +115,7 @@ def part(db: sqlite3.Connection, wanted: Wanted, before: int | None = None) -> P
     return Part(tuple(map(Book, found[:PART])), older, total)
 
 
-def _conditions(wanted: Wanted, *, times: bool = True) -> tuple[str, str, list[Any]]:
+def _conditions(wanted: Wanted) -> tuple[str, str, list[Any]]:
     """Tables, conditions and values of everything but words."""
     joined = "conversation AS c"
     tests: list[tuple[str, Any]] = []
@@ -128,9 +130,9 @@ def _conditions(wanted: Wanted, *, times: bool = True) -> tuple[str, str, list[A
         tests.append(("c.turns >= ?", wanted.least))
     if wanted.most is not None:
         tests.append(("c.turns <= ?", wanted.most))
-    if times and wanted.since:
+    if wanted.since:
         tests.append(("c.began >= ?", wanted.since))
-    if times and wanted.until:
+    if wanted.until:
         # A day or a minute is meant as a whole: everything that begins with it is before this.
         tests.append(("c.began < ?", wanted.until + "~"))
     values = [
@@ -140,57 +142,123 @@ def _conditions(wanted: Wanted, *, times: bool = True) -> tuple[str, str, list[A
     return joined, " AND ".join(("1", *(test for test, _ in tests))), values
 
 
-def _reach(db: sqlite3.Connection, wanted: Wanted, before: int | None) -> tuple[int, int]:
-    """The keys between which all that is wanted lies: from the first on, before the second."""
-    joined, where, values = _conditions(wanted)
-    if where == "1":
-        return 1, LAST_KEY if before is None else before
-    statement = f"SELECT min(c.key), max(c.key) FROM {joined} WHERE {where}"  # noqa: S608
-    low, high = db.execute(statement, values).fetchone()
-    end = 0 if high is None else high + 1
-    return low or 1, end if before is None else min(before, end)
+class _Search:
+    """A search: what it has found, and the key from which on it has looked at everything."""
 
+    def __init__(self, db: sqlite3.Connection, wanted: Wanted, asked: str, before: int) -> None:
+        """Look for what is ``wanted`` and holds what is ``asked``, before a key."""
+        self._db, self._wanted, self._asked, self._last = db, wanted, asked, before
+        joined, self._where, self._values = _conditions(wanted)
+        self._from = f"FROM {joined} WHERE {self._where}"
+        self._found: dict[int, Shelved] = {}
 
-def _searched(db: sqlite3.Connection, wanted: Wanted, asked: str, reach: tuple[int, int]) -> Part:
-    """A part of what is wanted and holds the words.
+    def part(self) -> Part:
+        """The newest of it."""
+        few = self._few()
+        little = few is not None and sum(few.values()) <= _READ_TURNS
+        ended = (little and self._read(few or ())) or self._look_up(few)
+        books = self._books()
+        older = None if ended and len(books) < PART else self._last
+        return Part(books, older, None, looked=not ended)
 
-    One statement finds all of it: SQLite puts the beginning of a word together anew from all words
-    that begin so whenever it is asked. The first conversations are looked up one by one; if more
-    have to be, all that are wanted are listed, where these are few.
-    """
-    joined, where, values = _conditions(wanted)
-    fits = f"SELECT {_COLUMNS} FROM {joined} WHERE {where} AND c.key = ?"  # noqa: S608
-    found, listed = dict[int, Shelved](), None
-    last, probed, stopped = reach[1], 0, False
-    rows = (
-        "SELECT rowid FROM said WHERE said MATCH ? AND rowid >= ? AND rowid < ? ORDER BY rowid DESC"
-    )
-    for count, (row,) in enumerate(db.execute(rows, (asked, *map(first_row, reach)))):
-        if (key := row >> TURN_BITS) == last:
-            continue
-        if stopped := count >= _MOST_ROWS or probed >= _PROBES:
-            break
-        last = key
-        if listed is not None and key not in listed:
-            continue
-        if fitting := db.execute(fits, (*values, key)).fetchone():
-            found[row] = shelved(fitting)
-        if len(found) == PART:
-            break
-        probed += 1
-        if probed == _SINGLY:
-            listed = _few(db, wanted, reach)
-    hits = _hits(db, asked, list(found))
-    books = tuple(Book(found[row], hits.get(row)) for row in found)
-    return Part(books, last if stopped or len(books) == PART else None, None, looked=stopped)
+    def _few(self) -> dict[int, int] | None:
+        """The keys of what is wanted but for its words, newest first, each with its turns.
 
+        None where they are many.
+        """
+        if self._where == "1":
+            return None
+        keys = f"SELECT c.key, c.turns {self._from} AND c.key < ? LIMIT ?"
+        found = self._db.execute(keys, (*self._values, self._last, _FEW + 1)).fetchall()
+        return dict(sorted(found, reverse=True)) if len(found) <= _FEW else None
 
-def _few(db: sqlite3.Connection, wanted: Wanted, reach: tuple[int, int]) -> set[int] | None:
-    """The keys of what is wanted but for its words; None where they are many."""
-    joined, where, values = _conditions(wanted)
-    narrow = f"SELECT c.key FROM {joined} WHERE {where} AND c.key >= ? AND c.key < ? LIMIT ?"  # noqa: S608
-    keys = {key for (key,) in db.execute(narrow, (*values, *reach, _FEW + 1))}
-    return keys if len(keys) <= _FEW else None
+    def _read(self, few: Iterable[int]) -> bool:
+        """Read all of these; False where they hold too much, and the part is not full yet.
+
+        Words that everybody says would be looked up a hundred thousand times for these few.
+        """
+        said = "SELECT rowid, author, text FROM said WHERE rowid >= ? AND rowid < ?"
+        rows, left = list[_Row](), _READ_CHARACTERS
+        for key in few:
+            for row in self._db.execute(said, (first_row(key), first_row(key + 1))):
+                rows.append(row)
+                left -= len(row[2])
+                if left < 0:  # of this one only a part was read
+                    self._sift([each for each in rows if each[0] >= first_row(key + 1)])
+                    return self._full()
+            if len(rows) >= _AT_ONCE:
+                self._sift(rows)
+                rows.clear()
+                if self._full():
+                    return True
+        self._sift(rows)
+        return True
+
+    def _sift(self, rows: Sequence[_Row]) -> None:
+        """Take what holds the words, of whole conversations."""
+        with closing(_indexed(rows)) as few:
+            found = "SELECT rowid FROM said WHERE said MATCH ? ORDER BY rowid DESC"
+            for (row,) in few.execute(found, (self._asked,)):
+                if row >> TURN_BITS != self._last:
+                    self._last = row >> TURN_BITS
+                    self._take(row)
+                if self._full():
+                    return
+        self._last = min((row >> TURN_BITS for row, _, _ in rows), default=self._last)
+
+    def _look_up(self, few: Mapping[int, int] | None) -> bool:
+        """Look at what holds the words, newest first; False where that is stopped early.
+
+        One statement finds all of it: SQLite puts the beginning of a word together anew from all
+        words that begin so whenever it is asked.
+        """
+        rows = (
+            "SELECT rowid FROM said WHERE said MATCH ? AND rowid >= ? AND rowid < ? "
+            "ORDER BY rowid DESC"
+        )
+        found, probed = self._db.execute(rows, (self._asked, *map(first_row, self._reach(few)))), 0
+        for count, (row,) in enumerate(found):
+            if (key := row >> TURN_BITS) == self._last:
+                continue
+            if count >= _MOST_ROWS or probed >= _PROBES:
+                return False
+            self._last = key
+            if few is not None and key not in few:
+                continue
+            self._take(row)
+            if self._full():
+                return True
+            probed += 1
+        return True
+
+    def _reach(self, few: Mapping[int, int] | None) -> tuple[int, int]:
+        """The keys between which all that is wanted lies: from the first on, before the second."""
+        if few is not None:
+            return min(few, default=1), min(self._last, max(few, default=0) + 1)
+        if self._where == "1":
+            return 1, self._last
+        first = "s" if self._wanted.who else "c"
+        ends = f"SELECT c.key {self._from} AND c.key < ? ORDER BY {first}.key"
+        low, high = (
+            self._db.execute(f"{ends} {way} LIMIT 1", (*self._values, self._last)).fetchone()[0]
+            for way in ("ASC", "DESC")
+        )
+        return low, high + 1
+
+    def _take(self, row: int) -> None:
+        """Keep the last of a conversation's messages that hold the words, if that is wanted."""
+        fits = f"SELECT {_COLUMNS} {self._from} AND c.key = ?"
+        if found := self._db.execute(fits, (*self._values, row >> TURN_BITS)).fetchone():
+            self._found[row] = shelved(found)
+
+    def _full(self) -> bool:
+        """Whether the part is full."""
+        return len(self._found) == PART
+
+    def _books(self) -> tuple[Book, ...]:
+        """What was found, with the words around."""
+        hits = _hits(self._db, self._asked, list(self._found))
+        return tuple(Book(found, hits.get(row)) for row, found in self._found.items())
 
 
 def _hits(db: sqlite3.Connection, asked: str, rows: list[int]) -> dict[int, Hit]:
@@ -204,12 +272,18 @@ def _hits(db: sqlite3.Connection, asked: str, rows: list[int]) -> dict[int, Hit]
         "SELECT rowid, author, snippet(said, 1, '\ue000', '\ue001', '…', ?) FROM said "
         "WHERE said MATCH ?"
     )
-    with closing(sqlite3.connect(":memory:")) as few:
-        few.execute(f"CREATE VIRTUAL TABLE said USING fts5 (author UNINDEXED, text, {TOKENIZE})")
-        few.executemany("INSERT INTO said (rowid, author, text) VALUES (?, ?, ?)", said)
+    with closing(_indexed(said)) as few:
         found = few.execute(snippets, (_SNIPPET_WORDS * tokens(asked), asked)).fetchall()
     last = (1 << TURN_BITS) - 1
     return {row: Hit(row & last, author, shown(snippet)) for row, author, snippet in found}
+
+
+def _indexed(rows: Iterable[_Row]) -> sqlite3.Connection:
+    """A full-text index of some messages alone."""
+    few = sqlite3.connect(":memory:")
+    few.execute(f"CREATE VIRTUAL TABLE said USING fts5 (author UNINDEXED, text, {TOKENIZE})")
+    few.executemany("INSERT INTO said (rowid, author, text) VALUES (?, ?, ?)", rows)
+    return few
 
 
 class Choices(msgspec.Struct, frozen=True):

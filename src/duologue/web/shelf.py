@@ -4,6 +4,7 @@ It makes values and small pieces of safe HTML; it reads nothing.
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from itertools import groupby
 from urllib.parse import urlencode
 
@@ -168,6 +169,14 @@ def day(at: str) -> str:
 _SOON_MS, _LATER_MS = 700, 2_000
 
 
+def began(key: int) -> str:
+    """The day in which a conversation with such a key began: keys are milliseconds."""
+    try:
+        return datetime.fromtimestamp(key / 1000, UTC).date().isoformat()
+    except (ValueError, OverflowError, OSError):
+        return "then"
+
+
 def again(*, reading: bool, running: bool | Sequence[str] = ()) -> Markup:
     """What tells a page's script after how long to ask again, if there is something to come."""
     wait = _SOON_MS if reading else _LATER_MS if running else 0
@@ -176,6 +185,7 @@ def again(*, reading: bool, running: bool | Sequence[str] = ()) -> Markup:
 
 DRAWING = {
     "again": again,
+    "began": began,
     "cells": cells,
     "snippet": snippet,
     "dollars": dollars,
