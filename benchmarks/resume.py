@@ -157,4 +157,4 @@ def _remember(run: Run) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, [*sys.argv[1:], "100000", "10"][:2]))
+    main(*map(int, [*sys.argv[1:], *("100000", "10")[len(sys.argv) - 1 :]]))

@@ -27,7 +27,9 @@ from duologue.verify import verify
 NAME = "killed"
 LOG = "log-1.jsonl"
 _PROGRAM = (sys.executable, "-m", "duologue")
-_PATIENCE_S = 300
+_PATIENCE_S = 600
+_AHEAD = 4096
+"""Bytes that whoever is killed by ``lines`` can be ahead of its reader: it cannot end first."""
 _REACH = 2000
 _KINDS = {
     b'"kind":"conversation_started"': "after the start was recorded",
@@ -134,12 +136,14 @@ def _library(scene: Scene, place: str) -> Path:
     return scene.folder / "libraries" / scene.name / place
 
 
-def _start(scene: Scene, place: str, *typed: str, json_: bool = True) -> subprocess.Popen[bytes]:
-    """Start ``duologue``."""
+def _start(
+    scene: Scene, place: str, *typed: str, json_: bool = True, ahead: int = -1
+) -> subprocess.Popen[bytes]:
+    """Start ``duologue``; it can print so many bytes ahead of whoever reads them."""
     command = [*_PROGRAM, "--library", str(_library(scene, place)), *typed]
     command.append("--json" if json_ else "--quiet")
     return subprocess.Popen(  # noqa: S603 - our own program
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, pipesize=ahead
     )
 
 
@@ -203,7 +207,7 @@ class Ordeal:
         """Let the conversation come to its end, and compare the whole."""
         self.tally.conversations += 1
         if not self.ended():
-            process = self._start(json_=True)
+            process = self._start()
             printed, complaint = process.communicate(timeout=_PATIENCE_S)
             if process.returncode:
                 self._fault(complaint.decode(errors="replace"))
@@ -232,19 +236,20 @@ class Ordeal:
         last = whole.rpartition(b"\n")[2]
         return next((said for kind, said in _KINDS.items() if kind in last), _ELSE)
 
-    def _start(self, *, json_: bool) -> subprocess.Popen[bytes]:
+    def _start(self, *, json_: bool = True, ahead: int = -1) -> subprocess.Popen[bytes]:
         """Begin, or go on."""
-        if not self.run.path.exists():
-            return _start(
-                self.scene, self.place, "run", *self.scene.options, "--name", NAME, json_=json_
-            )
-        self.tally.resumed += 1
-        return _start(self.scene, self.place, "resume", NAME, json_=json_)
+        typed: tuple[str, ...] = ("resume", NAME)
+        if self.run.path.exists():
+            self.tally.resumed += 1
+        else:
+            typed = ("run", *self.scene.options, "--name", NAME)
+        return _start(self.scene, self.place, *typed, json_=json_, ahead=ahead)
 
     def kill(self, moment: Kill) -> bool:
         """Start somebody, kill it at the moment, look at what it left; False if it was too late."""
         data = _log(self.run)
-        process = self._start(json_=moment.kind != "bytes")
+        ahead = _AHEAD if moment.kind == "lines" else -1
+        process = self._start(json_=moment.kind != "bytes", ahead=ahead)
         assert process.stdout is not None
         printed = b""
         if moment.kind == "lines":

@@ -11,8 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ CONVERSATIONS = 40
 TURNS = 12
 KILLS = 4
 GROWTH = 20_000
+STEP = 500
 _PATIENCE_S = 300
 
 _MODEL = """
@@ -34,11 +34,16 @@ import asyncio
 from pathlib import Path
 from duologue.core.provider import Completion, Usage
 
-PAUSE = Path(__file__).with_name("pause")
+HERE = Path(__file__).parent
+
+def more():
+    return sum(log.stat().st_size for log in HERE.glob("killed/rayed/log-*")) < int(
+        (HERE / "until").read_text()
+    )
 
 async def reply(view):
     await asyncio.sleep(0.1)  # how long the model takes
-    while PAUSE.exists():
+    while not more():
         await asyncio.sleep(0.02)
     words = f"{view.participant} says {len(view.messages)}: " + "wörd " * len(view.messages)
     return Completion(words, usage=Usage(6, 4))
@@ -115,12 +120,10 @@ def workers(cluster: Any) -> dict[int, Any]:
     return found
 
 
-@contextmanager
-def paused(folder: Path) -> Iterator[None]:
-    """The models say nothing meanwhile, so nothing can end, however slow this machine is."""
-    (folder / "pause").touch()
-    yield
-    (folder / "pause").unlink()
+def let(folder: Path, until: int) -> None:
+    """Models say nothing once the log is so long: nothing can end, however slow this machine is."""
+    (folder / "new").write_text(str(until), "ascii")
+    (folder / "new").replace(folder / "until")
 
 
 def victim(cluster: Any, run: Run, came: Came) -> tuple[int, Any]:
@@ -132,10 +135,12 @@ def victim(cluster: Any, run: Run, came: Came) -> tuple[int, Any]:
     while time.monotonic() < until:
         found = workers(cluster)
         came.nodes_used = max(came.nodes_used, len({id(node) for node in found.values()}))
+        if len(found) == 2 and underway(run) < 2:
+            let(run.path.parents[1], size(run) + STEP)
         for pid, node in found.items():
             if node != cluster.head_node and underway(run) == 2:
                 return pid, node
-        time.sleep(0.01)
+        time.sleep(0.1)
     raise AssertionError(f"there was nobody to kill: {came}")
 
 
@@ -144,9 +149,9 @@ def size(run: Run) -> int:
     return sum(run.lengths().values()) if run.path.exists() else 0
 
 
-def grown(run: Run, process: "subprocess.Popen[bytes]", by: int) -> bool:
-    """Wait until the log has grown by so much; False if it ended before."""
-    until, wanted = time.monotonic() + _PATIENCE_S, size(run) + by
+def grown(run: Run, process: "subprocess.Popen[bytes]", wanted: int) -> bool:
+    """Wait until the log is so long; False if it ended before."""
+    until = time.monotonic() + _PATIENCE_S
     while process.poll() is None and time.monotonic() < until:
         if size(run) >= wanted:
             return True
@@ -155,13 +160,13 @@ def grown(run: Run, process: "subprocess.Popen[bytes]", by: int) -> bool:
 
 
 def underway(run: Run) -> int:
-    """In how many segments conversations stand that have not ended."""
-    latest: dict[str, tuple[int, Path, str]] = {}
+    """In how many segments conversations stand that do not end with the turn in hand."""
+    latest: dict[str, tuple[int, Path, int]] = {}
     for segment in run.segments():
         for record in map(json.loads, segment.read_bytes().split(b"\n")[:-1]):
-            here = (record["seq"], segment, record["event"]["kind"])
+            here = (record["seq"], segment, record["event"].get("turn", TURNS))
             latest[record["conv"]] = max(here, latest.get(record["conv"], here))
-    return len({segment for _, segment, kind in latest.values() if kind != "conversation_ended"})
+    return len({segment for _, segment, turn in latest.values() if turn < TURNS - 1})
 
 
 def suffer(cluster: Any, file: Path, came: Came) -> None:
@@ -169,23 +174,26 @@ def suffer(cluster: Any, file: Path, came: Came) -> None:
 
     One worker alone then has to go on, in its own segment, from what stands in the other one's.
     """
-    run, address = Run(file.parent / "killed" / "rayed"), cluster.address
+    run, address, until = Run(file.parent / "killed" / "rayed"), cluster.address, 0
+    let(file.parent, GROWTH)
     process = start(file, "killed", f"--on=ray={address}")
     for kill in range(KILLS):
-        assert grown(run, process, GROWTH), f"there was nothing more to kill: {came}"
-        with paused(file.parent):
-            pid, node = victim(cluster, run, came)
-            if kill == KILLS - 1:
-                process.kill()
-                came.parents += 1
-            elif kill == 1:
-                cluster.remove_node(node, allow_graceful=False)
-                cluster.add_node(num_cpus=1)
-                came.nodes += 1
-            else:
-                os.kill(pid, signal.SIGKILL)
-                came.workers += 1
+        until = max(until, size(run)) + GROWTH
+        let(file.parent, until)
+        assert grown(run, process, until), f"there was nothing more to kill: {came}"
+        pid, node = victim(cluster, run, came)
+        if kill == KILLS - 1:
+            process.kill()
+            came.parents += 1
+        elif kill == 1:
+            cluster.remove_node(node, allow_graceful=False)
+            cluster.add_node(num_cpus=1)
+            came.nodes += 1
+        else:
+            os.kill(pid, signal.SIGKILL)
+            came.workers += 1
     end(process, came)
+    let(file.parent, sys.maxsize)
     end(start(file, "killed", f"--on=ray={address}", "--workers", "1"), came)
 
 
@@ -208,6 +216,7 @@ def compare(run: Run, whole: Told, came: Came) -> None:
 def main(folder: Path) -> Came:
     """Hold it here, uninterrupted, then on the cluster; and once within a budget."""
     came, file = Came(), write(folder)
+    let(folder, sys.maxsize)
     os.environ["PYTHONPATH"] = f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     end(start(file, "whole", "--workers", "2"), came)
     whole = told(Run(folder / "whole" / "rayed"))

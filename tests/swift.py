@@ -32,6 +32,11 @@ class SwiftLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return super().time() + self._jumping.skipped
 
+    @property
+    def skipped(self) -> float:
+        """How many seconds were jumped over so far; what a slow machine takes is none of them."""
+        return self._jumping.skipped
+
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a test's coroutine in virtual time."""

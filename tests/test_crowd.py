@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from duologue.providers.pacing import MOST
+from duologue.providers.pacing import MOST, OPEN
 from duologue.store.run import Run
 from duologue.verify import verify
 from torturing import told
 
-CONVERSATIONS = 1400
+CONVERSATIONS = 3000
 SERVER = Path(__file__).with_name("counting_server.py")
 EXPERIMENT = """
 name = "crowd"
@@ -42,7 +42,10 @@ def _command(folder: Path, file: Path, *more: str) -> list[str]:
 def test_two_workers_never_ask_a_model_oftener_at_once_than_one_may(tmp_path: Path) -> None:
     file = tmp_path / "crowd.toml"
     with subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, SERVER, "0.1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, SERVER, str(OPEN), str(MOST // 2 + 1), "0.1"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as server:
         assert server.stdin is not None
         assert server.stdout is not None
@@ -53,7 +56,7 @@ def test_two_workers_never_ask_a_model_oftener_at_once_than_one_may(tmp_path: Pa
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=600,
         )
         server.stdin.close()
         most, calls = map(int, server.stdout.read().split())
@@ -80,7 +83,7 @@ def test_two_workers_on_a_really_full_disk_stop_and_more_room_ends_it(tmp_path: 
         pytest.skip("this system lets nobody mount a small disk")
     roomy.rmdir()  # it was tried whether it can be done
     full = subprocess.run(  # noqa: S603 - our own program
-        [*mounts, *_command(small, file)], capture_output=True, text=True, check=False, timeout=300
+        [*mounts, *_command(small, file)], capture_output=True, text=True, check=False, timeout=600
     )
     assert full.returncode == 4, full.stderr
     assert "No space left on device" in full.stderr
@@ -91,7 +94,7 @@ def test_two_workers_on_a_really_full_disk_stop_and_more_room_ends_it(tmp_path: 
     assert 0 < sum(map(len, before.values())) < 80 * 11
     assert verify(run).faults == ()
     more = subprocess.run(  # noqa: S603 - our own program
-        _command(roomy, file), capture_output=True, text=True, check=False, timeout=300
+        _command(roomy, file), capture_output=True, text=True, check=False, timeout=600
     )
     assert (more.returncode, more.stderr) == (0, "")
     after = told(run)

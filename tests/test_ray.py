@@ -33,7 +33,7 @@ def test_a_cluster_that_loses_workers_a_node_and_the_parent_loses_and_doubles_no
         [sys.executable, Path(__file__).with_name("on_ray.py"), tmp_path],
         capture_output=True,
         check=False,
-        timeout=1500,
+        timeout=1800,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.returncode == 0, done.stderr.decode(errors="replace")

@@ -7,7 +7,6 @@ import json
 import os
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -20,7 +19,7 @@ from duologue.scheduler import record
 from duologue.store.run import Run
 from duologue.verify import verify
 from recording import PAIR, folder, unwatched
-from torturing import CONVERSATIONS, NAME, Scene, Tally, Told, stage, start, torture
+from torturing import CONVERSATIONS, NAME, Scene, Tally, Told, stage, torture
 from torturing import told as told_in
 
 KILLS = 104
@@ -62,7 +61,9 @@ _OBEYING = ("setpriv", "--inh-caps=-dac_override", "--bounding-set=-dac_override
 """Before a command of root's: it may write only where it is allowed to, as anybody else."""
 
 
-def _hold(scene: Scene, place: str, *, limit: int | None = None) -> tuple[int, str]:
+def _hold(
+    scene: Scene, place: str, *, limit: int | None = None, workers: int = 2
+) -> tuple[int, str]:
     """Hold the experiment, with no file longer than ``limit`` bytes; exit code and complaint."""
 
     def narrow() -> None:
@@ -70,7 +71,7 @@ def _hold(scene: Scene, place: str, *, limit: int | None = None) -> tuple[int, s
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     command = [sys.executable, "-m", "duologue", "--library", str(scene.folder / place)]
-    command += ["run", str(scene.file), "--workers", "2", "--quiet"]
+    command += ["run", str(scene.file), "--workers", str(workers), "--quiet"]
     if os.geteuid() == 0 and shutil.which("setpriv"):
         command = [*_OBEYING, *command]
     done = subprocess.run(  # noqa: S603 - our own program
@@ -78,7 +79,7 @@ def _hold(scene: Scene, place: str, *, limit: int | None = None) -> tuple[int, s
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=600,
         preexec_fn=narrow,
     )
     return done.returncode, done.stderr
@@ -113,12 +114,9 @@ def test_a_second_run_on_the_same_folder_is_refused_and_told_who_has_it(scene: S
 
 @pytest.mark.kill
 def test_flipped_bytes_are_named_and_everything_else_is_held(scene: Scene) -> None:
-    process = start(scene, "flipped", 2)
+    # One worker, however fast, comes so far and no further.
+    assert _hold(scene, "flipped", limit=200_000, workers=1)[0] == 4
     log = scene.folder / "flipped" / NAME / "log-1.jsonl"
-    while process.poll() is None and not (log.exists() and log.stat().st_size > 200_000):
-        pass
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=300)
     lines = log.read_bytes().splitlines(keepends=True)
     hurt = [0, len(lines) - 1]
     convs = {json.loads(lines[place])["conv"] for place in hurt}

@@ -26,7 +26,7 @@ from duologue.verify import verify
 NAME = "tortured"
 CONVERSATIONS = 100
 TURNS = 12
-_PATIENCE_S = 300
+_PATIENCE_S = 600
 _LONGEST_S = 0.6
 _LONGEST_BYTES = 60_000
 
@@ -152,7 +152,10 @@ class Ordeal:
         process, kills = self._type(), 0
         while kills < most and self._await_moment(process):
             worker = self._victim(process)
-            os.kill(worker or process.pid, signal.SIGKILL)
+            try:
+                os.kill(worker or process.pid, signal.SIGKILL)
+            except ProcessLookupError:  # a worker that has just gone by itself
+                continue
             kills += 1
             if worker is None:
                 self.tally.parents += 1

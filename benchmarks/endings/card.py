@@ -4,6 +4,8 @@
 import platform
 from collections.abc import Sequence
 
+import msgspec
+
 from duologue.endings.annotate import Weights
 
 Rows = Sequence[Sequence[str]]
@@ -15,13 +17,46 @@ def table(head: Sequence[str], rows: Rows) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def card(  # noqa: PLR0913 - one argument for each table of the page
+class Figures(msgspec.Struct, frozen=True):
+    """What contenders got right.
+
+    Attributes:
+        labels: those that occur often enough for a macro-average.
+        contenders: rows: contender, macro-F1, F1 of each of these labels, first closing.
+        per_label: rows: label, turns, precision, recall, F1.
+        per_family: rows: family, conversations, turns, turns right, F1 of labels, first closing.
+        questions: rows: question about the conversation, n, share answered rightly.
+    """
+
+    labels: Sequence[str]
+    contenders: Rows
+    per_label: Rows
+    per_family: Rows
+    questions: Rows
+
+
+def tables(found: Figures) -> list[str]:
+    """The figures, as tables under headings."""
+    closing, labels = "first closing ±1", found.labels
+    return [
+        table(
+            ["contender", "macro-F1", *labels, closing, "... where there is one"], found.contenders
+        ),
+        "### Per label\n",
+        table(["label", "turns", "precision", "recall", "F1"], found.per_label),
+        "### Per conversation\n",
+        _NULL,
+        table(["question", "n", "right"], found.questions),
+        "### By family\n",
+        table(
+            ["family", "conversations", "turns", "turns right", *labels, closing], found.per_family
+        ),
+    ]
+
+
+def card(
+    found: Figures,
     *,
-    rows: Rows,
-    labels: Sequence[str],
-    per_label: Rows,
-    per_family: Rows,
-    questions: Rows,
     second: Rows,
     agreed: Sequence[str],
     controls: Rows,
@@ -33,15 +68,8 @@ def card(  # noqa: PLR0913 - one argument for each table of the page
         _WHAT,
         "## Error rates, leaving one family out\n",
         _HOW,
-        table(["contender", "macro-F1", *labels, "first closing ±1", "... where there is one"], rows),
-        "### Per label\n",
-        table(["label", "turns", "precision", "recall", "F1"], per_label),
-        "### Per conversation\n",
-        _NULL,
-        table(["question", "n", "right"], questions),
-        "### By family\n",
-        table(["family", "conversations", "turns", "turns right", *labels, "first closing ±1"], per_family),
-        *_second(labels, second, agreed),
+        *tables(found),
+        *_second(found.labels, second, agreed),
         "## Controls: people\n",
         _PEOPLE,
         table(["corpus", "dialogues", "precision", "recall", "first closing ±3"], controls),
@@ -96,7 +124,8 @@ nothing unless a policy that was declared beforehand says so. They do not judge 
 means, and they are no measure of a model's wish to end it.
 
 **Data.** 24 conversations of 30 turns in which a model of one of six families talks to itself,
-labelled by hand turn by turn. Their text is not in this repository.
+labelled by hand turn by turn. Their text is not in this repository. `python benchmarks/endings/run.py
+--held-out FOLDER` gives the figures of any other conversations that are labelled in the same form.
 """
 _HOW = """Whatever is fitted is fitted on the five other families. Intervals are 95 % percentile
 bootstrap over conversations (1,000 draws). `macro-F1` is over the labels that occur at least 20

@@ -5,7 +5,7 @@
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -36,9 +36,22 @@ class Labelled(msgspec.Struct, frozen=True):
     end_state: str
 
 
+def families(convs: Iterable[Labelled]) -> list[str]:
+    """The families of these conversations, those of the development data first."""
+    there = {one.family for one in convs}
+    return [*(family for family in FAMILIES if family in there), *sorted(there - {*FAMILIES})]
+
+
 def self_talk(corpora: Path, labels: Path | None = None) -> list[Labelled]:
     """The labelled conversations, by the first annotator unless other labels are named."""
-    folder = corpora / "self-talk"
+    return labelled(corpora / "self-talk", labels)
+
+
+def labelled(folder: Path, labels: Path | None = None) -> list[Labelled]:
+    """Conversations of a folder and their labels, those in its ``labels.jsonl`` unless others.
+
+    A file of no known family is a family of its own.
+    """
     lines = (labels or folder / "labels.jsonl").read_text("utf-8").splitlines()
     return [_labelled(folder, json.loads(line)) for line in lines if line.strip()]
 
@@ -47,7 +60,7 @@ def _labelled(folder: Path, row: dict[str, object]) -> Labelled:
     name, index = str(row["file"]), int(str(row["conversation"]))
     turns = json.loads((folder / name).read_text("utf-8"))["conversations"][index]
     said = ((one["speaker"], one["content"] or "") for one in turns["full_conversation"])
-    family = next(family for family in FAMILIES if family in name.lower())
+    family = next((family for family in FAMILIES if family in name.lower()), Path(name).stem)
     facts = {**row, "family": family, "key": (name, index), "said": tuple(said)}
     return msgspec.convert(facts, Labelled, strict=False)
 

@@ -1,16 +1,20 @@
 """Measure the detectors of endings and write their model card.
 
     python benchmarks/endings/run.py --corpora ../shared/corpora [--write]
+    python benchmarks/endings/run.py --corpora ../shared/corpora --held-out FOLDER
 
 Leave one family out: whatever is fitted is fitted on the conversations of the other families.
 ``--write`` also fits the weights on all families, puts them into the package, and writes the card.
+``--held-out`` prints the same figures of other conversations, labelled in the same form (``FOLDER``
+holds them and their ``labels.jsonl``): our weights as they stand in the package, baselines fitted
+on the whole of ``--corpora``.
 Needs scikit-learn (for fitting and for a baseline); the package itself does not.
 """
 
 import argparse
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,7 +47,7 @@ _ROUNDS = 7
 def left_out(convs: Sequence[data.Labelled], contender: str) -> list[Marked]:
     """Every conversation, annotated by what was fitted on the other families."""
     marked = []
-    for family in data.FAMILIES:
+    for family in data.families(convs):
         run = CONTENDERS[contender]([one for one in convs if one.family != family])
         marked += [mark(one, run(one.said)) for one in convs if one.family == family]
     return marked
@@ -64,7 +68,7 @@ _OF = (precision, recall, f1)
 def per_family(marked: Sequence[Marked]) -> list[list[str]]:
     """Rows: family, conversations, turns, right turns, first closing within one."""
     rows = []
-    for family in data.FAMILIES:
+    for family in data.families(one.one for one in marked):
         own = [one for one in marked if one.one.family == family]
         turns = sum(len(one.one.labels) for one in own)
         rows.append([
@@ -91,11 +95,31 @@ def _question(marked: Sequence[Marked], name: str) -> list[str]:
     return [name, str(len(own)), str(figure(own, rate(name)))]
 
 
-def contest(convs: Sequence[data.Labelled]) -> tuple[list[list[str]], list[Marked]]:
-    """Rows: contender, macro-F1, F1 of each frequent label, first closing; and ours, marked."""
-    all_marked = {name: left_out(convs, name) for name in CONTENDERS}
+def held_out(
+    convs: Sequence[data.Labelled], training: Sequence[data.Labelled], contender: str
+) -> list[Marked]:
+    """Every conversation, annotated by what was fitted on others; ours as it is installed."""
+    installed = contender == "duologue"
+    run = annotator(weights()) if installed else CONTENDERS[contender](training)
+    return [mark(one, run(one.said)) for one in convs]
+
+
+def figures(all_marked: Mapping[str, list[Marked]]) -> card.Figures:
+    """All tables of what the contenders got right."""
+    marked = all_marked["duologue"]
+    return card.Figures(
+        labels=often(marked),
+        contenders=contest(all_marked),
+        per_label=per_label(marked),
+        per_family=per_family(marked),
+        questions=questions(marked),
+    )
+
+
+def contest(all_marked: Mapping[str, list[Marked]]) -> list[list[str]]:
+    """Rows: contender, macro-F1, F1 of each frequent label, first closing."""
     labels = often(all_marked["duologue"])
-    rows = [
+    return [
         [
             name, str(figure(marked, macro(labels))),
             *(f"{f1(marked, label):.2f}" for label in labels),
@@ -104,7 +128,6 @@ def contest(convs: Sequence[data.Labelled]) -> tuple[list[list[str]], list[Marke
         ]
         for name, marked in all_marked.items()
     ]  # fmt: skip
-    return rows, all_marked["duologue"]
 
 
 Human = Iterable[tuple[list[tuple[str, str]], list[bool]]]
@@ -195,7 +218,7 @@ def second_set(first: Sequence[data.Labelled], corpora: Path) -> tuple[list[Mark
     second = data.self_talk(corpora, data.SECOND)
     own = {one.key for one in first}
     marked = []
-    for family in data.FAMILIES:
+    for family in data.families(first):
         run: Annotator = annotator(fit([one for one in first if one.family != family]))
         fresh = (one for one in second if one.family == family and one.key not in own)
         marked += [mark(one, run(one.said)) for one in fresh]
@@ -207,21 +230,23 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--corpora", type=Path, default=ROOT.parent / "shared/corpora")
     options.add_argument("--write", action="store_true", help="keep the weights and the card")
+    options.add_argument("--held-out", type=Path, help="other conversations and their labels")
     chosen = options.parse_args()
     convs = data.self_talk(chosen.corpora)
+    if chosen.held_out:
+        others = data.labelled(chosen.held_out)
+        found = figures({name: held_out(others, convs, name) for name in CONTENDERS})
+        print("\n".join(card.tables(found)))
+        return
     if chosen.write:
         write_weights(fit(convs))
-    rows, marked = contest(convs)
+    found = figures({name: left_out(convs, name) for name in CONTENDERS})
     second, agreed = second_set(convs, chosen.corpora)
     text = card.card(
-        rows=rows,
-        labels=often(marked),
-        per_label=per_label(marked),
-        per_family=per_family(marked),
-        questions=questions(marked),
+        found,
         second=[] if not second else [
             [str(len(second)), str(figure(second, macro(often(second)))),
-             *(f"{f1(second, label):.2f}" for label in often(marked)),
+             *(f"{f1(second, label):.2f}" for label in found.labels),
              str(figure(second, rate("first closing, within one")))],
         ],
         agreed=agreed,

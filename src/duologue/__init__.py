@@ -12,8 +12,9 @@
     print(duologue.run(spec).id)
 
 Layers, each importing only what stands below it: ``cli``, ``api``, ``formats`` and ``verify``,
-``scheduler`` and ``replaying``, ``conversation`` and ``providers`` and ``store``, ``core``,
-``errors``. The names below are the public surface; they are imported when they are first used.
+``scheduler`` and ``replaying``, ``endings``, ``conversation`` and ``providers`` and ``store``,
+``core``, ``errors``. The names below are the public surface; they are imported when they are first
+used.
 """
 
 from importlib import import_module
@@ -46,6 +47,10 @@ if TYPE_CHECKING:
         TurnCap,
     )
     from duologue.core.transcript import Transcript, transcript
+    from duologue.endings.annotate import Memory, annotate
+    from duologue.endings.arc import arc
+    from duologue.endings.codebook import Annotation, Arc
+    from duologue.endings.described import describe
     from duologue.errors import DuologueError
     from duologue.providers.scripted import Scripted
     from duologue.store.library import Library
@@ -53,7 +58,9 @@ if TYPE_CHECKING:
 __all__ = [
     "After",
     "AllOf",
+    "Annotation",
     "AnyOf",
+    "Arc",
     "Budget",
     "Change",
     "Completion",
@@ -67,6 +74,7 @@ __all__ = [
     "Framing",
     "Library",
     "Line",
+    "Memory",
     "Message",
     "Origin",
     "Participant",
@@ -82,8 +90,11 @@ __all__ = [
     "StopPhrase",
     "Transcript",
     "TurnCap",
+    "annotate",
+    "arc",
     "branch",
     "converse",
+    "describe",
     "go_on",
     "hold",
     "replay",
@@ -104,6 +115,10 @@ _HOMES = {
         *("Sequence", "Shuffled", "SilenceCap", "StopPhrase", "TurnCap"),
     ),
     "duologue.core.transcript": ("Transcript", "transcript"),
+    "duologue.endings.annotate": ("Memory", "annotate"),
+    "duologue.endings.arc": ("arc",),
+    "duologue.endings.codebook": ("Annotation", "Arc"),
+    "duologue.endings.described": ("describe",),
     "duologue.errors": ("DuologueError",),
     "duologue.providers.scripted": ("Scripted",),
     "duologue.store.library": ("Library",),

@@ -16,7 +16,7 @@ from duologue.cli import status
 from duologue.cli.board import Board
 from duologue.core.plan import plan
 from duologue.endings.outcome import Outcome, Spread
-from duologue.scale.experiment import Execution, Wanted, execution, folder
+from duologue.scale.experiment import Execution, Wanted, execution, folder, stored_plan
 from duologue.store.library import Library
 from duologue.store.standing import Fact, Glance, Seen, Words
 from scale_parts import scripted
@@ -53,6 +53,34 @@ def test_an_experiment_is_run_in_parts_and_status_says_how_it_stands(desk: Desk)
     assert desk("resume", "tried", "--quiet").out == "tried\n"
     assert "6 of 6 (max_turns 6)" in desk("status", "tried").out
     assert "whole" in desk("verify", "tried").out
+
+
+def test_what_is_gone_on_with_can_be_a_cell_or_so_many(desk: Desk) -> None:
+    one, other = "a.jsonl+b.jsonl", "b.jsonl+a.jsonl"
+    assert desk("run", "tried.toml", "--max-conversations", "1", "--quiet").code == 0
+    shown = desk("resume", "tried", "--only", other, "--max-conversations", "2", "--at-once", "1")
+    assert shown.code == 0, shown.err
+    run = Library(desk.library).runs()[0]
+    planned = stored_plan(run)
+    assert planned is not None
+    cells = {each.id: each.cell.key for each in planned.conversations}
+    held = {record.conv for record in run.records()}
+    assert sorted(cells[conv] for conv in held) == [one, other, other]
+    assert 'no cell "c"' in desk("resume", "tried", "--only", "c").err
+
+
+def test_two_names_that_make_one_folder_are_not_one_experiment(desk: Desk) -> None:
+    for file, name in (("slash.toml", "a/b"), ("line.toml", "a-b")):
+        (desk.folder / file).write_text(EXPERIMENT.replace("tried", name), "utf-8")
+    assert desk("run", "slash.toml", "--quiet").code == 0
+    before = (desk.library / "a-b" / "experiment.toml").read_bytes()
+    shown = desk("run", "line.toml", "--quiet")
+    assert shown.code == 2
+    assert "'a/b', and 'a-b' would have the same folder: give it another name" in shown.err
+    assert (desk.library / "a-b" / "experiment.toml").read_bytes() == before
+    assert desk("run", "slash.toml", "--quiet").code == 0
+    assert desk("resume", "a/b", "--quiet").out == "a-b\n"
+    assert "a b" in desk("resume", "a b").err
 
 
 def test_the_outcome_that_was_declared_is_reckoned_at_the_end_cell_by_cell(desk: Desk) -> None:
@@ -123,13 +151,42 @@ def test_an_experiment_goes_on_within_a_budget(desk: Desk, monkeypatch: pytest.M
     assert desk("run", "tried.toml", "--max-conversations", "1").code == 0
     stopped = desk("resume", "tried", "--budget-tokens", "65", "--workers", "1")
     assert "the budget is reached" in stopped.err
-    assert "resume tried --budget-tokens 65   # goes on" in stopped.out
+    assert "resume tried --budget-tokens 65   # goes on, with a higher limit or none" in stopped.out
     assert json.loads(desk("status", "tried", "--json").out)["spend"]["turns"] == 6
     refused = desk("resume", "tried", "--budget-usd", "0")
     assert (refused.code, "more than 0" in refused.err) == (2, True)
     desk.held("x", 3)
     refused = desk("resume", "x", "--budget-tokens", "5")
     assert (refused.code, "for an experiment" in refused.err) == (2, True)
+
+
+def test_what_broke_can_be_read_and_is_tried_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = desk.library.parent
+    (folder / "moody.py").write_text(
+        "from pathlib import Path\n"
+        "def reply(view):\n"
+        "    if Path('mood').exists():\n"
+        "        raise RuntimeError('not in the mood')\n"
+        "    return 'so'\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{folder}:{os.environ.get('PYTHONPATH', '')}")
+    text = EXPERIMENT.replace('"scripted:a.jsonl", "scripted:b.jsonl"', SEATS)
+    (folder / "tried.toml").write_text(text.replace("dear:", "moody:"), "utf-8")
+    (folder / "mood").touch()
+    shown = desk("run", "tried.toml", "--max-conversations", "2")
+    assert (shown.code, "2 (bug 2)\n" in shown.out) == (1, True)
+    told = re.search(r"show (\S+)   # bug, for instance\n", shown.out)
+    assert told is not None
+    assert "not in the mood" in desk("show", told[1]).out
+    assert json.loads(desk("status", "tried", "--json").out)["broken"] == {"bug": told[1]}
+    assert desk("run", "tried.toml", "--quiet").code == 1
+    assert "resume tried --retry-failed   # tries" in desk("status", "tried").out
+    (folder / "mood").unlink()
+    again = desk("resume", "tried", "--retry-failed")
+    assert again.code == 0
+    assert "for instance" not in again.out
 
 
 def test_what_carries_workers_is_this_machine_or_ray(

@@ -361,12 +361,12 @@ def test_a_conversation_can_be_watched_without_a_word_before_it(tmp_path: Path) 
 
 def test_nothing_is_printed_while_the_region_is_being_drawn() -> None:
     """Else a print draws over more lines than the region has, and a line of words is lost."""
-    drawing, may_end = threading.Event(), threading.Event()
-    may_end.set()
+    hold, drawing, may_end = threading.Event(), threading.Event(), threading.Event()
 
     def frame() -> Page:
-        drawing.set()
-        may_end.wait(60)
+        if hold.is_set():
+            drawing.set()
+            may_end.wait(60)
         return Page(lambda _: [Text("the turn in progress")])
 
     out = io.StringIO()
@@ -376,8 +376,7 @@ def test_nothing_is_printed_while_the_region_is_being_drawn() -> None:
         region.print(Page(lambda _: [Text("a message, for good")]))
 
     region.start()
-    may_end.clear()
-    drawing.clear()
+    hold.set()
     assert drawing.wait(60)
     writing = threading.Thread(target=write)
     writing.start()

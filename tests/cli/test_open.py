@@ -24,7 +24,7 @@ _ADDRESS = re.compile(r"http://\S+")
 def _asked(address: str, path: str = "") -> tuple[int, str]:
     """The status and text at an address."""
     there = urlsplit(address)
-    asking = http.client.HTTPConnection(str(there.hostname), there.port, timeout=60)
+    asking = http.client.HTTPConnection(str(there.hostname), there.port, timeout=120)
     query = f"?{there.query}" if there.query else ""
     asking.request("GET", (path or there.path) + query)
     answer = asking.getresponse()
@@ -45,7 +45,7 @@ def _opened(desk: Desk, *typed: str) -> Iterator[tuple[subprocess.Popen[bytes], 
         yield room, found[0]
     finally:
         room.send_signal(signal.SIGINT)
-        room.communicate(timeout=60)
+        room.communicate(timeout=120)
 
 
 def test_the_room_opens_on_a_conversation_and_closes_with_ctrl_c(desk: Desk) -> None:
@@ -99,7 +99,7 @@ def test_a_run_can_be_watched_in_a_room_beside_it(desk: Desk) -> None:
     status, page = _asked(found[0])
     assert (status, "two words" in page) == (200, True)
     held.send_signal(signal.SIGINT)
-    held.communicate(timeout=60)
+    held.communicate(timeout=120)
     assert held.returncode == 0
     assert found[0].endswith(f"/c/{conv}")
     with pytest.raises(OSError, match="refused"):
@@ -122,7 +122,7 @@ def test_going_on_and_branching_can_be_watched_too(desk: Desk) -> None:
     assert found is not None
     assert found[0].endswith(f"/c/{conv}")
     held.send_signal(signal.SIGINT)
-    held.communicate(timeout=60)
+    held.communicate(timeout=120)
     assert held.returncode == 0
 
 
@@ -138,7 +138,7 @@ def test_an_experiment_is_watched_on_the_page_of_its_run(desk: Desk) -> None:
     status, page = _asked(found[0])
     assert (status, "conversations" in page) == (200, True)
     held.send_signal(signal.SIGINT)
-    held.communicate(timeout=60)
+    held.communicate(timeout=120)
     assert held.returncode == 0
     with _opened(desk, "tried") as (_, address):
         assert urlsplit(address).path == "/r/tried"

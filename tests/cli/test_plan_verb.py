@@ -1,6 +1,7 @@
 """``duologue plan`` as a person meets it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,52 @@ def test_a_model_that_nobody_knows_is_named_with_its_line(desk: Desk) -> None:
     shown = desk("plan", "slip.toml")
     assert shown.code == 2
     assert "slip.toml, line 4: unknown provider 'antropic'" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("scripted:gone.jsonl", "the script gone.jsonl cannot be read: No such file .* is started"),
+        ("function:no_such.module:f", "there is no module 'no_such': install it, or run where"),
+        ("function:json", "function:json names no callable: write function:package.module:attr"),
+    ],
+)
+def test_a_model_that_is_not_there_is_found_before_anything_is_begun(
+    desk: Desk, model: str, told: str
+) -> None:
+    text = f'participants = [\n"scripted:a.jsonl",\n"{model}"\n]\npairs = "all"\n'
+    (desk.folder / "x.toml").write_text(text, "utf-8")
+    for verb in ("plan", "run"):
+        shown = desk(verb, "x.toml")
+        assert shown.code == 2
+        assert re.search(f"x.toml, line 3: .*{told}", shown.err)
+    assert desk.folders() == []
+
+
+def test_a_module_is_looked_for_by_plan_and_not_run(desk: Desk) -> None:
+    (desk.folder / "loud_module.py").write_text("raise SystemExit('it ran')\n", "utf-8")
+    text = 'participants = ["scripted:a.jsonl", "function:loud_module:f"]\npairs = "all"\n'
+    (desk.folder / "x.toml").write_text(text, "utf-8")
+    assert desk("plan", "x.toml").code == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        ("human:Eve", "the model 'human:Eve' is a person, who has no keyboard in an experiment"),
+        ("./gone.gguf", "there is no file gone.gguf: give the path of a GGUF file"),
+        ("local:gone", "there is no local model named 'gone'"),
+    ],
+)
+def test_whoever_cannot_speak_in_an_experiment_is_named_with_the_line(
+    desk: Desk, model: str, why: str
+) -> None:
+    text = f'participants = [\n"scripted:a.jsonl",\n"{model}"\n]\npairs = "all"\n'
+    (desk.folder / "x.toml").write_text(text, "utf-8")
+    for verb in ("plan", "run"):
+        shown = desk(verb, "x.toml")
+        assert (shown.code, f"x.toml, line 3: {why}" in shown.err) == (2, True), shown.err
+    assert desk.folders() == []
 
 
 def test_a_fault_is_told_with_the_file_and_the_line(desk: Desk, file: str) -> None:

@@ -269,7 +269,7 @@ def test_the_tab_key_offers_verbs_ids_models_and_formats(
             "COMP_CWORD": str(place),
         }
     )
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=120)
     assert set(out.decode().split()) == {conv if each == "ID" else each for each in offered}
 
 
@@ -280,7 +280,7 @@ def test_a_damaged_library_does_not_spoil_the_line_that_is_typed(desk: Desk) -> 
         env={"_DUOLOGUE_COMPLETE": "complete_bash", "COMP_WORDS": "duologue show ",
              "COMP_CWORD": "2"}
     )  # fmt: skip
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, b"")
     assert b"Traceback" not in out
 
@@ -314,7 +314,7 @@ def test_a_run_killed_before_its_first_record_begins_when_it_is_resumed(desk: De
 
 def test_python_dash_m_is_the_program(desk: Desk) -> None:
     process = desk.start("--version", stdin=subprocess.DEVNULL)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, b"")
     assert out.startswith(b"duologue ")
     assert Path(desk.folder).exists()

@@ -414,8 +414,13 @@ def test_a_spec_that_cannot_be_held_names_its_cell() -> None:
 
 def test_cells_of_one_name_are_refused() -> None:
     pool = ("a+b", "c", "a", "b+c")
-    with pytest.raises(ConfigurationError, match=r"two cells would be called a\+b\+c"):
+    apart = "that of order 'a\\+b first' and that of order 'a first': give a participant or"
+    with pytest.raises(ConfigurationError, match=rf"two cells would be called a\+b\+c, {apart}"):
         plan(Experiment(participants=pool, pairs=(("a+b", "c"), ("a", "b+c"))))
+    scenes = {"c": "hm", "b/c": "hx"}
+    apart = "that of system 'a/b', scenario 'c' and that of system 'a', scenario 'b/c': "
+    with pytest.raises(ConfigurationError, match=rf"called a\+b/a/b/c, {apart}"):
+        plan(replace(TWO, systems={"a/b": "1", "a": "2"}, scenarios=scenes))
 
 
 def test_levels_that_come_to_the_same_are_refused() -> None:

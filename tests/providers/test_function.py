@@ -11,7 +11,7 @@ from duologue.core.request import Role
 from duologue.core.spec import ConversationSpec, Line, Participant, Sampling, TurnCap
 from duologue.core.state import fold
 from duologue.errors import ConfigurationError
-from duologue.providers.function import Function, Said, View, load
+from duologue.providers.function import Function, Said, View, load, look_for
 from duologue.providers.registry import open_model
 from strategies import hold, pair, scripted, texts
 
@@ -225,3 +225,19 @@ def test_a_name_that_leads_nowhere_is_told_with_its_remedy(
     (here / "failing.py").write_text("1 / 0\n")
     with pytest.raises(ConfigurationError, match=message):
         load(name)
+
+
+@pytest.mark.parametrize("name", ["json.gone:f", "failing.deeper:f", "__main__:f", "failing:f"])
+def test_a_module_is_looked_for_without_running_it(here: Path, name: str) -> None:
+    (here / "failing.py").write_text("1 / 0\n")
+    look_for(name)
+    assert "failing" not in sys.modules
+
+
+@pytest.mark.parametrize("name", ["no_such_module:f", "no_such.module:f", ".near:f"])
+@pytest.mark.usefixtures("here")
+def test_a_module_whose_first_name_is_nowhere_is_told(name: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"there is no module '.*': install it, or run whe"
+    ):
+        look_for(name)

@@ -1,5 +1,7 @@
 import asyncio
-from threading import Event
+from queue import Queue
+from threading import Event, Thread, current_thread
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,7 +21,7 @@ def heard(reply: bytes | Exception) -> Heard:
             raise reply
         return reply
 
-    return listening([SERVER], fetch=fetch)["ollama"]
+    return listening([SERVER], 60, fetch=fetch)["ollama"]
 
 
 def test_a_server_that_answers_says_its_models() -> None:
@@ -37,27 +39,39 @@ def test_a_server_that_is_not_there_is_no_error() -> None:
     assert heard(TimeoutError()).why == "does not answer"
 
 
-def test_no_server_holds_the_others_up() -> None:
+def test_no_server_holds_the_others_up(monkeypatch: pytest.MonkeyPatch) -> None:
     never, answered = Event(), Event()
+    quick, asked = Queue[Thread](), list[Thread]()
+    times = iter((0.0, 2.0, 2.0))
 
     def fetch(server: Asked, _: float) -> bytes:
         if server.name == "slow":
-            never.wait(30)
+            never.wait(60)
             answered.set()
+        else:
+            quick.put(current_thread())
         return MODELS
 
-    said = listening([Asked("slow", "http://h/"), SERVER], 0.05, fetch=fetch)
+    def clock() -> float:
+        """The time begins when the other has been heard, and then it is over."""
+        if not asked:
+            asked.append(quick.get(timeout=60))
+            asked[0].join(60)
+        return next(times)
+
+    monkeypatch.setattr("duologue.providers.listening.time", SimpleNamespace(monotonic=clock))
+    came = listening([Asked("slow", "http://h/"), SERVER], 2, fetch=fetch)
     assert not answered.is_set()
     never.set()
-    assert said["slow"] == Heard(None, "did not answer within 0.05 s")
-    assert said["ollama"].models == ("llama3:8b", "qwen")
+    assert came["slow"] == Heard(None, "did not answer within 2 s")
+    assert came["ollama"].models == ("llama3:8b", "qwen")
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
 async def test_a_real_server_is_asked_over_http() -> None:
     async with HostileServer() as server:
         asked = Asked("openai", server.url("openai"), Secret("sk-sentinel-key"))
-        said = await asyncio.to_thread(listening, [asked], 5)
+        said = await asyncio.to_thread(listening, [asked], 60)
     assert said["openai"].models
     assert "sk-sentinel-key" not in repr(asked)
 
@@ -83,11 +97,12 @@ async def test_a_server_that_does_not_list_its_models_is_told_as_it_answers(
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         asked = Asked("one", f"http://127.0.0.1:{port}/v1")
-        said = await asyncio.to_thread(listening, [asked], 5)
+        said = await asyncio.to_thread(listening, [asked], 60)
     assert said["one"] == Heard(None, why)
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
 def test_where_nothing_listens_that_is_what_is_heard() -> None:
-    said = listening([Asked("none", "http://127.0.0.1:1/v1"), Asked("tls", "https://127.0.0.1:1/")])
+    nobody = [Asked("none", "http://127.0.0.1:1/v1"), Asked("tls", "https://127.0.0.1:1/")]
+    said = listening(nobody, 60)
     assert said["none"].why == said["tls"].why == "connection refused"

@@ -28,7 +28,7 @@ from duologue.scale.wire import Wire
 from duologue.scale.worker import Parent
 from duologue.store.library import Library
 from duologue.store.run import Run
-from duologue.store.standing import Spend, Standings
+from duologue.store.standing import Dearest, Spend, Standings
 from duologue.verify import verify
 from recording import folder as single
 from scale_parts import scripted
@@ -91,6 +91,8 @@ async def test_a_budget_that_is_reached_stops_between_turns_and_can_be_raised(
     run = folder(Library(tmp_path / "runs"), experiment)
     for budget, spent in (
         (Budget(tokens=45), 40),
+        (Budget(tokens=45), 40),  # typed again at its limit it allows nothing more
+        (Budget(tokens=50), 50),
         (Budget(usd=3.0), 60),
         (Budget(minutes=7.5), 70),
     ):
@@ -99,6 +101,31 @@ async def test_a_budget_that_is_reached_stops_between_turns_and_can_be_raised(
         assert verify(run).faults == ()
     found = await _carry_out(run, Wanted())
     assert all(each.over for each in found.of.values())
+
+
+@pytest.mark.kill
+async def test_a_turn_lost_with_its_worker_is_spent_in_every_later_execution(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mortal.py").write_text(
+        "import os\n"
+        "from duologue.core.provider import Completion, Usage\n"
+        "def reply(view):\n"
+        "    with open(os.environ['ASKED'], 'ab') as asked:\n"
+        "        asked.write(b'.')\n"
+        "    if os.path.getsize(os.environ['ASKED']) == 3:\n"
+        "        os._exit(1)\n"
+        "    return Completion('so', usage=Usage(6, 4), seconds=60.0)\n"
+    )
+    asked = tmp_path / "asked"
+    monkeypatch.setenv("ASKED", str(asked))
+    run = folder(Library(tmp_path / "runs"), of_functions(tmp_path, "mortal", monkeypatch))
+    for budget in (Budget(tokens=45), Budget(tokens=45), Budget(minutes=4.5)):
+        # Side by side, another turn may be granted and not begun when the worker dies.
+        found = await _carry_out(run, Wanted(workers=1, at_once=1, budget=budget))
+        assert found.unfinished == 1
+        assert found.spend.input + found.spend.output == 30
+    assert asked.read_bytes() == b"...."
 
 
 async def test_what_is_being_said_in_an_experiment_can_be_read_beside_its_log(
@@ -269,6 +296,34 @@ async def test_until_the_first_turn_is_over_there_is_one_at_a_time() -> None:
     assert not waiting.done()
     await purse.came("a", {"tokens": 10})
     assert await waiting
+
+
+@pytest.mark.parametrize("taken", [None, {"tokens": 0}])
+async def test_a_first_turn_that_was_lost_or_refused_shows_nothing_of_what_turns_take(
+    taken: dict[str, float | None] | None,
+) -> None:
+    purse = Purse(Budget(tokens=100), Spend())
+    assert await purse.turn("a")
+    await purse.came("a", taken)
+    assert await purse.turn("b")
+    waiting = asyncio.create_task(purse.turn("c"))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await purse.came("b", {"tokens": 90})
+    assert not await waiting
+
+
+async def test_turns_that_were_lost_are_as_dear_in_the_next_execution() -> None:
+    first = Purse(Budget(tokens=100), Spend())
+    assert await _spend(first, "a", 30)
+    assert await first.turn("b")
+    await first.came("b", None)
+    assert await _spend(first, "c", 20)
+    assert not await first.turn("d")
+    again = Purse(Budget(tokens=100), Spend(2, input=50), Dearest(30), lost=1)
+    assert again.spent["tokens"] == first.spent["tokens"] == 80
+    assert not await again.turn("d")
+    assert "80 of 100 tokens are spent, 1 lost in flight taken for the dearest" in again.why
 
 
 async def test_what_is_not_known_ends_the_spending() -> None:

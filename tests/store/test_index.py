@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 
@@ -193,6 +194,29 @@ def test_a_harmed_index_is_made_anew(filled: Run, harm: Callable[[Run], object])
     assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert db.execute("SELECT count(*) FROM conversation").fetchone() == (2,)
     db.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE segment SET name = NULL",
+        "UPDATE segment SET size = 'x'",
+        "UPDATE segment SET size = -1",
+        "UPDATE segment SET tail = NULL",
+        "UPDATE conversation SET number = NULL",
+        "UPDATE conversation SET id = 7",
+        "UPDATE conversation SET messages = 'many'",
+    ],
+)
+def test_a_value_of_another_type_in_the_index_is_damage_and_mended(
+    filled: Run, statement: str
+) -> None:
+    before = listing(filled), search(filled, "quoted")
+    with closing(sqlite3.connect(index_of(filled))) as db:
+        with suppress(sqlite3.IntegrityError):  # where the table itself refuses it
+            db.execute(statement)
+        db.commit()
+    assert (listing(filled), search(filled, "quoted")) == before
 
 
 @given(st.data())

@@ -10,14 +10,16 @@ from duologue.core.event import (
     ConversationEnded,
     EndReason,
     Event,
+    TurnCompleted,
     TurnStarted,
 )
+from duologue.core.message import Message
 from duologue.core.provider import Usage
 from duologue.errors import BusyError, LeavingError, RecordError, StoreError
 from duologue.store import standing
 from duologue.store.run import Run
 from duologue.store.segment import whose
-from duologue.store.standing import Fact, Spend, Standings, spent
+from duologue.store.standing import Dearest, Fact, Spend, Standings, spent
 from recording import CONV, OTHER, PAIR, folder, log_of, ticking, write
 
 
@@ -40,6 +42,7 @@ async def test_what_ended_is_over_and_what_did_not_says_where_it_stands(tmp_path
     assert (left.over, left.failed, left.damage) == (False, False, None)
     assert [record.event for record in run.sound(OTHER, left.places)] == events[:4]
     assert found.spend.turns == 4
+    assert found.unfinished == 1
 
 
 async def test_only_what_was_appended_is_read_again(tmp_path: Path) -> None:
@@ -237,6 +240,18 @@ def test_what_an_outcome_took_is_counted_and_what_it_does_not_say_too() -> None:
     assert spent(Fact("turn_started")) is None
 
 
+def test_the_most_that_one_outcome_took_is_known_of_each_kind_by_itself(tmp_path: Path) -> None:
+    run = folder(tmp_path / "run")
+    said = Message("Ada", "so")
+    with run.writing() as log:
+        for turn, (read, cost, seconds) in enumerate(
+            ((9, 0.5, 1.0), (1, 0.75, 0.5), (2, 0.1, 3.0))
+        ):
+            taken = Usage(read, 1)
+            log.append(CONV, TurnCompleted(turn, said, usage=taken, cost=cost, seconds=seconds))
+    assert Standings(run).catch_up().dearest == Dearest(10, 0.75, 3.0)
+
+
 async def test_what_failed_says_what_broke_and_may_be_tried_again(tmp_path: Path) -> None:
     run = folder(tmp_path / "run")
     events = await PAIR.events(CONV)
@@ -275,16 +290,20 @@ def _lines_read(run: Run) -> tuple[Standings, int]:
 async def test_what_is_remembered_is_not_read_again_and_says_the_same(tmp_path: Path) -> None:
     run = folder(tmp_path / "run")
     events = await _pair(run)
+    write(run, "other", [TurnCompleted(1, Message("Ada", "so"), usage=Usage(9, 1), cost=0.5)])
     first = _remembering(run)
     again, lines = _lines_read(run)
     assert lines == 0
-    assert (again.of, again.spend, again.problems) == (first.of, first.spend, first.problems)
+    assert (again.of, again.problems) == (first.of, first.problems)
+    assert (again.spend, again.dearest) == (first.spend, first.dearest)
+    assert (again.dearest, again.unfinished) == (Dearest(10, 0.5), first.unfinished)
     write(run, OTHER, events[4:])
     grown, lines = _lines_read(run)
     assert lines == len(events) - 4
     whole = Standings(run)
-    assert sum(1 for _ in whole.read_on()) == 2 * len(events)
+    assert sum(1 for _ in whole.read_on()) == 2 * len(events) + 1
     assert (grown.of, grown.spend) == (whole.of, whole.spend)
+    assert grown.unfinished == whole.unfinished
 
 
 @pytest.mark.usefixtures("_every_byte_counts")
@@ -321,7 +340,7 @@ async def test_a_memory_of_another_form_or_that_cannot_be_written_is_no_loss(
     assert not (run.path / standing.MEMORY).exists()
     (run.path / f".{standing.MEMORY}").rmdir()
     _remembering(run)
-    monkeypatch.setattr(standing, "_FORM", 2)
+    monkeypatch.setattr(standing, "_FORM", 0)
     assert _lines_read(run)[1] == len(events) + 4
 
 

@@ -2,18 +2,21 @@
 
 import asyncio
 import socket
+import sqlite3
 import threading
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
 import uvicorn
+from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from duologue.api import Recorded, bring_in, hold
+from duologue.catalogue.keeping import Catalogue
 from duologue.conversation import converse
 from duologue.core.event import Event
 from duologue.core.experimentfile import document, read
@@ -21,6 +24,7 @@ from duologue.core.plan import plan
 from duologue.core.provider import Delta, Provider
 from duologue.core.spec import ConversationSpec, Line, Nudge, Participant, TurnCap
 from duologue.core.specfile import Asked
+from duologue.errors import StoreError
 from duologue.providers.scripted import Reply, Scripted
 from duologue.store.library import Library
 from duologue.store.live import Live, Ration, live_path
@@ -126,9 +130,26 @@ def imported(folder: Path) -> tuple[Library, str]:
     return library, bring_in(library, file).id
 
 
+class Patient(Catalogue):
+    """A catalogue that answers when it has read everything, however long that takes."""
+
+    def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """The answer as of now."""
+        with suppress(StoreError):  # a log that cannot be read is the answer's to tell
+            self.settle()
+        return super().ask(question)
+
+
+def patient(library: Library, token: str | None = None) -> Starlette:
+    """A room that knows of everything that was written before it was asked."""
+    app = room(library, token)
+    app.state.catalogue = app.state.readings.catalogue = Patient(library)
+    return app
+
+
 def asking(library: Library, token: str | None = None, host: str = "localhost") -> TestClient:
     """Somebody who asks a room."""
-    return TestClient(room(library, token), base_url=f"http://{host}", follow_redirects=False)
+    return TestClient(patient(library, token), base_url=f"http://{host}", follow_redirects=False)
 
 
 def slow_live(run: Run) -> Live:
@@ -145,7 +166,7 @@ def served(library: Library, port: int = 0) -> Iterator[str]:
     listening.bind(("127.0.0.1", port))
     listening.listen()
     config = uvicorn.Config(
-        room(library), log_level="warning", lifespan="off", timeout_graceful_shutdown=1
+        patient(library), log_level="warning", lifespan="off", timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

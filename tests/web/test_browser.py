@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -28,7 +29,6 @@ WITHOUT = (
     "NO BROWSER, so nothing was tested in one: install Debian's chromium (as root: "
     "apt-get install chromium), or put a chromium on the PATH"
 )
-PATIENCE_MS = 60_000  # a busy machine is no fault of the page
 AXE = Path(__file__).with_name("axe.min.js")
 pytestmark = [
     pytest.mark.browser,
@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         # Where CI says that there is to be a browser, a skip would hide that there is none.
         (pytest.fail if os.environ.get("DUOLOGUE_BROWSER") == "required" else pytest.skip)(WITHOUT)
-    expect.set_options(timeout=PATIENCE_MS)
+    expect.set_options(timeout=60_000)
     with sync_playwright() as play:
         made = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield made
@@ -102,9 +102,13 @@ def test_hostile_words_execute_nothing_and_keep_to_the_layout(tmp_path: Path, pa
 
 def test_a_word_without_an_end_does_not_hold_the_browser_up(tmp_path: Path, page: Page) -> None:
     library, conv = spoken(tmp_path, ["\u0639" * 300_000, "short"], turns=4)
+    clock = page.context.new_cdp_session(page)
+    clock.send("Performance.enable", {"timeDomain": "threadTicks"})  # whoever else is at work
     with served(library) as room:
-        page.goto(f"{room}/c/{conv}/3/seen", timeout=PATIENCE_MS)
+        page.goto(f"{room}/c/{conv}/3/seen", timeout=120_000)
         expect(page.locator("main")).to_contain_text("\u0639" * 300_000)
+        told = clock.send("Performance.getMetrics")["metrics"]
+        assert next(each["value"] for each in told if each["name"] == "TaskDuration") < 10
         assert page.evaluate("document.documentElement.scrollWidth") <= 1280
 
 
@@ -300,6 +304,24 @@ def test_keys_walk_the_conversation(tmp_path: Path, page: Page) -> None:
         page.wait_for_url("**raw=1**")
         page.keyboard.press("?")
         expect(page.locator("#keys")).to_be_visible()
+
+
+def test_a_key_or_a_link_says_which_turn_is_read_however_late_a_frame_comes(
+    tmp_path: Path, page: Page
+) -> None:
+    library, conv = spoken(tmp_path, ["a few words"], turns=60)
+    page.add_init_script("let now = 0; performance.now = () => now += 1000;")
+    drawn = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    with served(library) as room:
+        page.goto(f"{room}/c/{conv}#t30")
+        page.evaluate(drawn)
+        expect(page.locator(".turn.here")).to_have_id("t30")
+        page.keyboard.press("G")
+        page.evaluate(drawn)
+        expect(page.locator(".turn.here")).to_have_id("t60")
+        page.evaluate("scrollBy(0, -20)")
+        page.evaluate(drawn)
+        expect(page.locator(".turn.here")).not_to_have_id("t60")
 
 
 def test_a_key_opens_what_was_thought_though_an_attempt_had_failed_before(
@@ -535,8 +557,7 @@ def test_a_running_conversation_types_itself_and_outlives_the_server(
 ) -> None:
     library = Library(tmp_path)
     run = library.create("live", {})
-    port = _free()
-    with run.writing() as log:
+    with run.writing() as log, _reserved() as port:
         turn = _begin(log)
         live = slow_live(run)
         with served(library, port) as room:
@@ -569,10 +590,13 @@ def _begin(log: Log) -> list[Event]:
     return facts[1:3]
 
 
-def _free() -> int:
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        return int(asked.getsockname()[1])
+@contextmanager
+def _reserved() -> Iterator[int]:
+    """A port that nobody else is given while no room listens at it."""
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        yield int(kept.getsockname()[1])
 
 
 def test_a_long_conversation_comes_in_parts_as_it_is_scrolled(tmp_path: Path, page: Page) -> None:

@@ -18,7 +18,7 @@ from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks as openapi
 from starlette.testclient import TestClient
 
-from duologue.catalogue import shape
+from duologue.catalogue import keeping, shape
 from duologue.catalogue.asking import Wanted, choices, part
 from duologue.catalogue.keeping import CATALOGUE_FILE, Catalogue
 from duologue.catalogue.taking_in import Sizes
@@ -34,7 +34,7 @@ from duologue.web.app import path_of, room, warm
 from duologue.web.pages.compare import pieces
 from duologue.web.shelf import again
 from recording import CONV, OTHER, PAIR, TRIO, Play, hold, write
-from web.rooms import tried
+from web.rooms import patient, tried
 
 BRANCH = "babad-babad-babad"
 SIDES = ("left", "right")
@@ -95,6 +95,30 @@ def test_a_catalogue_that_is_deleted_comes_back_and_a_run_that_is_removed_goes(
         path.unlink()
     (tmp_path / "two").rmdir()
     assert ids(made, Wanted()) == {CONV}
+
+
+def test_a_new_catalogue_that_another_opens_at_the_same_time_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Library(tmp_path)
+    asyncio.run(hold(made.create("one", {"name": "one"}), PAIR, CONV))
+    other = sqlite3.connect(
+        tmp_path / CATALOGUE_FILE, isolation_level=None, check_same_thread=False
+    )
+    other.execute("BEGIN EXCLUSIVE")
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if other.in_transaction:
+            other.execute("ROLLBACK")
+
+    monkeypatch.setattr(keeping, "_BUSY_MS", 0)
+    monkeypatch.setattr("duologue.catalogue.keeping.time.sleep", wait)
+    with closing(other):
+        assert ids(made, Wanted()) == {CONV}
+    assert len(waits) == 1
+    assert (tmp_path / CATALOGUE_FILE).stat().st_size > 0
 
 
 def test_labels_of_other_detectors_are_made_anew(
@@ -287,14 +311,19 @@ def _never(*_: object) -> None:
     raise AssertionError("everything was read")
 
 
-def test_a_conversation_that_has_just_begun_is_found_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", [f"/c/{CONV}", "/r/late"])
+def test_what_has_just_begun_is_found_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
     made = Library(tmp_path)
     app = room(made)
     app.state.catalogue.settle()
     asked = TestClient(app, base_url="http://127.0.0.1")
-    assert asked.get(f"/c/{CONV}").status_code == 404
+    assert asked.get(path).status_code == 404
     asyncio.run(hold(made.create("late", {"name": "late"}), PAIR, CONV))
-    assert asked.get(f"/c/{CONV}").status_code == 200
+    app.state.catalogue._due = float("inf")  # noqa: SLF001 - it has just looked
+    monkeypatch.setattr(keeping, "PATIENCE_S", 60.0)
+    assert asked.get(path).status_code == 200
 
 
 def test_an_edited_record_is_shown_and_said_to_be_edited(tmp_path: Path) -> None:
@@ -362,10 +391,12 @@ def test_a_page_asks_again_while_there_is_something_to_come() -> None:
 def test_a_room_has_read_its_library_before_anybody_asks(tmp_path: Path) -> None:
     library = Library(tmp_path)
     asyncio.run(hold(library.create("one", {}), PAIR, CONV))
-    made = room(library, "a token")
+    made = patient(library, "a token")
     asyncio.run(warm(made))
     assert set(TEMPLATES.list_templates()) <= {key[1] for key in TEMPLATES.cache or ()}
-    assert made.state.catalogue.remembered(choices).conversations == 1
+    later = Catalogue(library)
+    later._due = float("inf")  # noqa: SLF001 - it shall not look itself
+    assert later.remembered(choices).conversations == 1
 
 
 def test_a_name_leads_to_a_conversation_or_to_an_experiment(tmp_path: Path) -> None:

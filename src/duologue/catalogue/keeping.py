@@ -24,9 +24,12 @@ from duologue.store.run import Run
 
 CATALOGUE_FILE = ".catalogue.sqlite"
 WAIT_SECONDS = 0.1
+PATIENCE_S = 2.0
+"""How long is waited for what nobody has heard of yet."""
 _REST = 2
 _GOOD = 20
 _BUSY_MS = 5_000
+_TRIES, _TRY_S = 500, 0.01
 _PREFETCHED = 1 << 30
 # Every slice that is taken in, by whatever process, adds to these sizes.
 _STAMP = "SELECT count(*), sum(size) FROM segment"
@@ -60,6 +63,13 @@ class Catalogue:
         self.refresh()
         with closing(self._open()) as db:
             return question(db)
+
+    def sought(self, question: Callable[[sqlite3.Connection], _T]) -> _T:
+        """The answer to a question; where that is nothing, what is new is looked for once more."""
+        if found := self.ask(question):
+            return found
+        self.look(PATIENCE_S)
+        return self.ask(question)
 
     def remembered(self, question: Callable[[sqlite3.Connection], _T]) -> _T:
         """The answer to a question that is asked with every page: as of the last change, or newer.
@@ -186,12 +196,15 @@ class Catalogue:
 
     def _open(self) -> sqlite3.Connection:
         """A connection to the catalogue; in a folder of its own where the library is read-only."""
+        path = self.path
         try:
-            return _connect(self.path)
+            return _connect(path)
         except sqlite3.OperationalError as error:
-            if self._aside is not None or _damaged(error):
+            if path.parent != self.library.path or _damaged(error):
                 raise
-        self._aside = TemporaryDirectory(prefix="duologue-catalogue-")
+        with self._lock:  # two may find out at once
+            if self._aside is None:
+                self._aside = TemporaryDirectory(prefix="duologue-catalogue-")
         return _connect(self.path)
 
     def _begin_anew(self) -> None:
@@ -206,7 +219,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     """A connection, with the tables there."""
     db = sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None)
     try:
-        db.execute("PRAGMA journal_mode = WAL")
+        _share(db)
         # A power cut may take the last slices of a cache; they are read again.
         db.execute("PRAGMA synchronous = OFF")
         db.execute("PRAGMA cache_size = -65536")
@@ -219,6 +232,22 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _share(db: sqlite3.Connection) -> None:
+    """Let readers and a writer not wait for each other.
+
+    Where two open a new file at once, SQLite refuses this to one of them without waiting.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not left:
+                raise
+            time.sleep(_TRY_S)
+        else:
+            return
 
 
 _ELSEWHERE = frozenset(

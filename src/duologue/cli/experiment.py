@@ -4,7 +4,7 @@ import asyncio
 import signal
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -21,6 +21,27 @@ from duologue.store.run import SPEC_FILE, Run
 if TYPE_CHECKING:
     from duologue.scale.experiment import Execution, Wanted
 
+
+Only = Annotated[
+    list[str] | None,
+    typer.Option(metavar="CELL", help="Of an experiment: only this cell; may be repeated."),
+]
+Most = Annotated[
+    int | None, typer.Option(min=1, help="Of an experiment: hold so many now, at the most.")
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Of an experiment: try again what failed.")
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Of an experiment: processes; one for each core.")
+]
+AtOnce = Annotated[
+    int | None, typer.Option(min=1, help="Of an experiment: conversations at once in each.")
+]
+On = Annotated[
+    str | None,
+    typer.Option(metavar="ray[=ADDRESS]", help="Of an experiment: on a Ray cluster."),
+]
 
 Limits = tuple[int | None, float | None, float | None]
 """A budget as it was typed: tokens, dollars, minutes."""
@@ -73,6 +94,18 @@ class Chosen(msgspec.Struct, frozen=True):
     on: str | None = None
     retry_failed: bool = False
 
+    def refuse(self) -> None:
+        """Refuse all of it, for a single conversation.
+
+        Raises:
+            ConfigurationError: something was asked for.
+        """
+        if self != Chosen():
+            raise ConfigurationError(
+                "--only, --max-conversations, --retry-failed, --workers, --at-once and --on are "
+                "for an experiment, and this is a single conversation"
+            )
+
     def wanted(self, budget: Budget | None = None) -> "Wanted":
         """As the scheduler wants it."""
         from duologue.scale.experiment import Wanted
@@ -109,7 +142,7 @@ def begin_named(
     if name is not None:
         experiment = replace(experiment, name=name)
     planned, limits = plan(experiment), purse(budget)
-    _prepare(planned.conversations)
+    prepare(planned)
     run = folder(library, experiment)
     carry_out(run, planned, chosen.wanted(limits), manner)
 
@@ -128,14 +161,19 @@ def purse(budget: Limits) -> Budget | None:
 
 
 def kept(library: Library, what: str) -> tuple[Run, Experiment] | None:
-    """The run and the experiment of that name; None where it is not an experiment's."""
+    """The run and the experiment of that name; None where it is not an experiment's.
+
+    Another name that makes the same folder is not its name.
+    """
     from duologue.scale.experiment import stored
 
     run = Run(library.path / folder_name(what))
     if not (run.path / SPEC_FILE).is_file():
         return None
     experiment = stored(run)
-    return None if experiment is None else (run, experiment)
+    if experiment is None or what not in {run.name, experiment.name}:
+        return None
+    return run, experiment
 
 
 def carry_out(run: Run, planned: Plan, wanted: "Wanted", manner: Manner) -> None:
@@ -177,12 +215,12 @@ async def _carried_out(held: "Execution", *watching: object) -> None:
     await held.carry_out(seen, looked)  # type: ignore[arg-type] # both are the board's
 
 
-def _prepare(conversations: tuple[Planned, ...]) -> None:
+def prepare(planned: Plan) -> None:
     """Warn of what providers will refuse, and install local models, once for each way to ask."""
     from duologue.cli.holding import fetch_missing, warn
 
     told: set[bytes] = set()
-    for each in conversations:
+    for each in planned.conversations:
         bare = msgspec.json.encode([_asked(each, place) for place in range(len(_seats(each)))])
         if bare not in told:
             told.add(bare)
@@ -212,7 +250,7 @@ def _told(held: "Execution", manner: Manner) -> int:
     report = with_outcome(report, held.run, held.plan, held.standings)
     shown = not (manner.quiet or manner.json)
     if shown:
-        show(report, held.run.path.parent, _typed(held.wanted.budget))
+        show(report, held.run.path.parent, _typed(held.wanted.budget), reached=bool(why))
     elif manner.quiet:
         typer.echo(held.run.name)
     for wrong in held.wrong:

@@ -57,10 +57,10 @@ def load(name: str, folder: Path) -> Experiment:
         ConfigurationError: there is none, or it makes no sense.
     """
     from duologue.endings.detectors import Lookout
-    from duologue.providers.registry import split
+    from duologue.providers.registry import find
 
     where = name if name not in ready() else f"{name}.toml"
-    return read(source(name, folder), where, known=split, eyes=Lookout)
+    return read(source(name, folder), where, known=find, eyes=Lookout)
 
 
 def complete_experiment(incomplete: str) -> list[str]:

@@ -5,6 +5,20 @@ from typing import Annotated
 import typer
 
 from duologue.cli.completing import Id
+from duologue.cli.experiment import (
+    AtOnce,
+    Chosen,
+    Manner,
+    Most,
+    On,
+    Only,
+    RetryFailed,
+    Workers,
+    carry_out,
+    kept,
+    prepare,
+    purse,
+)
 from duologue.cli.holding import Showing, hold
 from duologue.core.plan import plan
 from duologue.errors import ConfigurationError
@@ -18,14 +32,12 @@ def resume(
     open_: Annotated[
         bool, typer.Option("--open", help="Watch it in the browser, too: the reading room.")
     ] = False,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Of an experiment: try again what failed.")
-    ] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Of an experiment: processes.")] = None,
-    on: Annotated[
-        str | None,
-        typer.Option(metavar="ray[=ADDRESS]", help="Of an experiment: on a Ray cluster."),
-    ] = None,
+    only: Only = None,
+    max_conversations: Most = None,
+    retry_failed: RetryFailed = False,
+    workers: Workers = None,
+    at_once: AtOnce = None,
+    on: On = None,
     budget_usd: Annotated[
         float | None, typer.Option(metavar="USD", help="Of an experiment: end before more.")
     ] = None,
@@ -40,21 +52,19 @@ def resume(
 
     It goes on from its last completed message; nothing that was said is asked for again.
     """
-    from duologue.cli.experiment import Chosen, Manner, carry_out, kept, purse
-
+    chosen = Chosen(only, max_conversations, workers, at_once, on, retry_failed=retry_failed)
     limits = (budget_tokens, budget_usd, budget_minutes)
-
     if (found := kept(ctx.obj, id_)) is not None:
         run, experiment = found
-        chosen = Chosen(workers=workers, on=on, retry_failed=retry_failed)
-        carry_out(
-            run, plan(experiment), chosen.wanted(purse(limits)), Manner(quiet, json, read=open_)
-        )
+        planned, wanted = plan(experiment), chosen.wanted(purse(limits))
+        prepare(planned)
+        carry_out(run, planned, wanted, Manner(quiet, json, read=open_))
         return
-    if (workers, on, *limits) != (None,) * 5:
+    chosen.refuse()
+    if limits != (None, None, None):
         raise ConfigurationError(
-            "--workers, --on and the budgets are for an experiment, and this is a single "
-            "conversation; its budget is in its spec"
+            "the budgets are for an experiment, and this is a single conversation; its budget is "
+            "in its spec"
         )
     from duologue.api import go_on, unfinished
 

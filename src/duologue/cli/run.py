@@ -10,13 +10,23 @@ import typer
 
 from duologue.cli.asking import LETTERS, Options, assemble
 from duologue.cli.completing import complete_file, complete_model, complete_policy
-from duologue.cli.experiment import Chosen, Manner, begin_named, named, refuse
+from duologue.cli.experiment import (
+    AtOnce,
+    Chosen,
+    Manner,
+    Most,
+    On,
+    Only,
+    RetryFailed,
+    Workers,
+    begin_named,
+    named,
+    refuse,
+)
 from duologue.cli.holding import Showing, hold
 from duologue.errors import ConfigurationError
 
 _SHOWN = 3
-_MANY = "An experiment"
-_PANEL = "Seats (-a, -b, -c … -h)"
 
 
 def with_seats(verb: Callable[..., None]) -> Callable[..., None]:
@@ -56,7 +66,6 @@ def _parameters() -> Iterator[inspect.Parameter]:
                 help=f"The model of seat {letter}.",
                 hidden=later,
                 autocompletion=complete_model,
-                rich_help_panel=_PANEL,
             ),
         )
         for field, kind, metavar, help_ in (
@@ -73,7 +82,6 @@ def _parameters() -> Iterator[inspect.Parameter]:
                     metavar=metavar,
                     help=f"{help_} {letter}.",
                     hidden=place > 0,
-                    rich_help_panel=_PANEL,
                 ),
             )
 
@@ -173,34 +181,12 @@ def run(
     open_: Annotated[
         bool, typer.Option("--open", help="Watch it in the browser, too: the reading room.")
     ] = False,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CELL", help="Only this cell; may be repeated.", rich_help_panel=_MANY
-        ),
-    ] = None,
-    max_conversations: Annotated[
-        int | None,
-        typer.Option(min=1, help="Hold so many now, at the most.", rich_help_panel=_MANY),
-    ] = None,
-    retry_failed: Annotated[
-        bool,
-        typer.Option("--retry-failed", help="Try again what failed.", rich_help_panel=_MANY),
-    ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Processes; one for each core.", rich_help_panel=_MANY),
-    ] = None,
-    at_once: Annotated[
-        int | None,
-        typer.Option(min=1, help="Conversations at once in each.", rich_help_panel=_MANY),
-    ] = None,
-    on: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ray[=ADDRESS]", help="On a Ray cluster, not here alone.", rich_help_panel=_MANY
-        ),
-    ] = None,
+    only: Only = None,
+    max_conversations: Most = None,
+    retry_failed: RetryFailed = False,
+    workers: Workers = None,
+    at_once: AtOnce = None,
+    on: On = None,
 ) -> None:
     """Hold a conversation, or an experiment: two small local models, or whatever you say."""
     wanted = Chosen(only, max_conversations, workers, at_once, on, retry_failed=retry_failed)
@@ -234,11 +220,7 @@ def run(
         manner = Manner(quiet, json, read=open_)
         begin_named(ctx.obj, str(file), wanted, budget, name=name, manner=manner)
         return
-    if wanted != Chosen():
-        raise ConfigurationError(
-            "--only, --max-conversations, --retry-failed, --workers, --at-once and --on are for an "
-            "experiment, and this is a single conversation"
-        )
+    wanted.refuse()
     if pure and ending:
         raise ConfigurationError("--pure is --ending pure: leave out one of them")
     options = Options(

@@ -34,6 +34,7 @@ class Report(msgspec.Struct, frozen=True):
         running: are being held now.
         interrupted: were begun and can be gone on with.
         failed: ended because something broke, by what it was.
+        broken: one of those that failed, by what it was.
         damaged: cannot go on, and why, by id.
         new: not begun.
         unplanned: on record, and not in the experiment any more.
@@ -51,6 +52,7 @@ class Report(msgspec.Struct, frozen=True):
     running: int
     interrupted: int
     failed: dict[str, int]
+    broken: dict[str, str]
     damaged: dict[str, str]
     new: int
     unplanned: int
@@ -80,6 +82,7 @@ class Report(msgspec.Struct, frozen=True):
             running=len(groups.get("running", ())),
             interrupted=len(groups.get("interrupted", ())),
             failed=dict(Counter(each.cause for each in groups.get("failed", ()))),
+            broken={each.cause: each.id for each in reversed(groups.get("failed", ()))},
             damaged={each.id: each.damage or "" for each in groups.get("damaged", ())},
             new=len(ids - known.keys()),
             unplanned=len(known.keys() - ids),
@@ -158,14 +161,22 @@ def with_outcome(
     return replace(report, outcome=plan.outcome, cells=dict(cells), damaged=damaged)
 
 
-def show(report: Report, library: Path, budget: str = "") -> None:
-    """A report in words; what is to be typed next has the options of the budget that was kept."""
+def show(report: Report, library: Path, budget: str = "", *, reached: bool = False) -> None:
+    """A report in words.
+
+    Args:
+        report: how a run stands.
+        library: where it lies.
+        budget: the options of the budget that was kept, for what is to be typed next.
+        reached: whether that budget allows nothing more.
+    """
     from duologue.cli.board import spending
     from duologue.cli.screen import command
 
     ended = sum(report.done.values())
     failed = sum(report.failed.values())
     whole = "" if report.planned is None else f" of {report.planned:,}"
+    typed = command(library, default_path())
     _row("run", f"{library / report.run}{', being written now' if report.busy else ''}")
     _row("done", f"{ended:,}{whole}{_by(report.done)}")
     for label, number in (("running", report.running), ("interrupted", report.interrupted)):
@@ -173,6 +184,8 @@ def show(report: Report, library: Path, budget: str = "") -> None:
             _row(label, f"{number:,}")
     if failed:
         _row("failed", f"{failed:,}{_by(report.failed)}")
+    for cause, conv in report.broken.items():
+        _row("", f"{typed} show {conv}   # {cause}, for instance")
     _damaged(report)
     if report.new:
         _row("to begin", f"{report.new:,}")
@@ -181,10 +194,10 @@ def show(report: Report, library: Path, budget: str = "") -> None:
     tries = f", {report.spend.failed:,} failed tries" if report.spend.failed else ""
     _row("messages", f"{report.messages:,}{tries}")
     _row("spent", spending(report.spend))
-    typed = command(library, default_path())
     _outcome(report, typed)
     if not report.busy and (report.interrupted or report.new):
-        _row("next", f"{typed} resume {report.run}{budget}   # goes on")
+        how = "goes on, with a higher limit or none" if reached else "goes on"
+        _row("next", f"{typed} resume {report.run}{budget}   # {how}")
     elif not report.busy and failed:
         _row("next", f"{typed} resume {report.run} --retry-failed{budget}   # tries those again")
 

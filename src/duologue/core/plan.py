@@ -116,20 +116,30 @@ def _sound(key: str, spec: ConversationSpec) -> ConversationSpec:
 
 def _refuse_twins(declared: list[tuple[Cell, ConversationSpec]]) -> None:
     """Refuse two cells of one name, and two that hold the same conversation."""
-    keys: set[str] = set()
+    cells: dict[str, Cell] = {}
     specs: dict[bytes, str] = {}
     for cell, spec in declared:
-        if cell.key in keys:
+        if (first := cells.setdefault(cell.key, cell)) is not cell:
             raise ConfigurationError(
-                f"two cells would be called {cell.key}: give a participant or a level another name"
+                f"two cells would be called {cell.key}, {_told_apart(first, cell)} and "
+                f"{_told_apart(cell, first)}: give a participant or a level another name"
             )
-        keys.add(cell.key)
         twin = specs.setdefault(_content(spec), cell.key)
         if twin != cell.key:
             raise ConfigurationError(
                 f"the cells {twin} and {cell.key} are the same conversation: leave one of them out "
                 "with [[exclude]], take out one of the two levels, or say how they differ"
             )
+
+
+def _told_apart(cell: Cell, other: Cell) -> str:
+    """What is not the same in another cell."""
+    own = (
+        f"{factor} {level!r}"
+        for factor, level in cell.factors.items()
+        if other.factors[factor] != level
+    )
+    return f"that of {', '.join(own)}"
 
 
 def _replicated(

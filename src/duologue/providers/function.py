@@ -8,8 +8,9 @@ becomes a fact on the record, a bug's. This module knows no conversation and no 
 import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from inspect import isawaitable
 from typing import Any
 
@@ -146,9 +147,7 @@ def load(name: str) -> Function:
     Raises:
         ConfigurationError: it is not there, cannot be imported, or cannot be called.
     """
-    module, colon, attribute = name.partition(":")
-    if not (module and colon and attribute):
-        raise ConfigurationError(f"function:{name} names no callable: write {FORM}")
+    module, attribute = _parted(name)
     found: Any = _imported(module, name)
     for part in attribute.split("."):
         if not hasattr(found, part):
@@ -164,23 +163,57 @@ def load(name: str) -> Function:
     return Function(found, name)
 
 
+def look_for(name: str) -> None:
+    """Look for a callable as far as that goes without running a line of its code.
+
+    Raises:
+        ConfigurationError: it names none, or nothing of its module's first name is to be found.
+    """
+    module, _ = _parted(name)
+    first, _, _ = module.partition(".")
+    with _here():
+        # What lies deeper is found only by importing what is above it.
+        if first and (first in sys.modules or find_spec(first) is not None):
+            return
+    raise ConfigurationError(
+        f"function:{name}: there is no module {first or module!r}: install it, or run where it "
+        f"lies ({FORM})"
+    )
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """The module and the attribute that a name consists of."""
+    module, colon, attribute = name.partition(":")
+    if not (module and colon and attribute):
+        raise ConfigurationError(f"function:{name} names no callable: write {FORM}")
+    return module, attribute
+
+
 def _named(found: object) -> str:
     """What a person would call it."""
     return str(getattr(found, "__name__", type(found).__name__))
 
 
-def _imported(module: str, name: str) -> object:
-    """The module; the working directory is one of the places where it may be."""
+@contextmanager
+def _here() -> Iterator[None]:
+    """The working directory is one of the places where a module may be."""
     here = "" in sys.path
     if not here:
         sys.path.insert(0, "")
     try:
-        return import_module(module)
+        yield
+    finally:
+        if not here:
+            sys.path.remove("")
+
+
+def _imported(module: str, name: str) -> object:
+    """The module; the working directory is one of the places where it may be."""
+    try:
+        with _here():
+            return import_module(module)
     except Exception as error:  # whatever a person's own module raises while it is imported
         raise ConfigurationError(
             f"function:{name}: the module {module!r} cannot be imported: "
             f"{type(error).__name__}: {error}. Install it, or run where it lies ({FORM})"
         ) from error
-    finally:
-        if not here:
-            sys.path.remove("")

@@ -126,6 +126,41 @@ def split(model: str, environ: Environ = os.environ) -> tuple[str, str]:
     return provider, name
 
 
+def find(model: str) -> tuple[str, str]:
+    """As ``split``, for a seat of an experiment: files and modules are looked for, too.
+
+    No code of a module runs, and a known local model need not be installed.
+
+    Raises:
+        ConfigurationError: there is no such model, file or module; or a person is to sit there.
+    """
+    from duologue.providers import function, scripted  # noqa: PLC0415 - only when they are used
+
+    provider, name = split(model)
+    match provider:
+        case "scripted":
+            scripted.load(Path(name))
+        case "function":
+            function.look_for(name)
+        case "human":
+            raise ConfigurationError(
+                f"the model {model!r} is a person, who has no keyboard in an experiment: hold "
+                "conversations with people one by one ('duologue run -a human …')"
+            )
+        case "local" if not _known(name):
+            from duologue.providers.local.provider import locate  # noqa: PLC0415 - heavy
+
+            locate(name)
+    return provider, name
+
+
+def _known(name: str) -> bool:
+    """Whether a local model can be fetched by that name."""
+    from duologue.providers.local.models import KNOWN  # noqa: PLC0415 - a catalogue of its own
+
+    return any(known.name == name for known in KNOWN)
+
+
 def _short(model: str, environ: Environ) -> tuple[str, str]:
     """What a name without a colon stands for."""
     from duologue.providers.local.models import KNOWN  # noqa: PLC0415 - a catalogue of its own

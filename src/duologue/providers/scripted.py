@@ -116,7 +116,10 @@ def load(path: Path) -> Scripted:
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise ConfigurationError(f"the script {path} cannot be read: {error.strerror}") from error
+        raise ConfigurationError(
+            f"the script {path} cannot be read: {error.strerror}; a path is seen from the folder "
+            "in which duologue is started"
+        ) from error
     replies = [_reply(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
     return Scripted(replies, path.name)
 

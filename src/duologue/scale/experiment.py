@@ -105,7 +105,6 @@ class Execution:
         self.standings = Standings(run, run.lengths()).catch_up()
         self.standings.remember()
         self.how = How(count, at_once(self.chosen, wanted, count), tuple(numbers), carrier)
-        self.before = self.standings.spend
         self.todo = self._todo()
         self.purse: Purse | None = None
         self.crew: Crew | None = None
@@ -138,7 +137,8 @@ class Execution:
             StoreError: the disk refused; the record is whole as far as it goes.
         """
         if self.wanted.budget is not None:
-            self.purse = Purse(self.wanted.budget, self.before)
+            now = self.standings
+            self.purse = Purse(self.wanted.budget, now.spend, now.dearest, now.unfinished)
         self.crew = Crew(
             self.run,
             self._lock,
@@ -315,7 +315,7 @@ def folder(library: Library, experiment: Experiment) -> Run:
         StoreError: the disk refused.
     """
     asked = document(experiment)
-    run = Run(library.path / folder_name(experiment.name or "experiment"))
+    run = Run(library.path / folder_name(_called(experiment)))
     if not run.path.exists():
         return _made(library, run, asked)
     before = stored(run)
@@ -324,10 +324,20 @@ def folder(library: Library, experiment: Experiment) -> Run:
             f"there is a run named {run.name!r} already in {library.path}, of a single "
             "conversation: give the experiment another name"
         )
+    if _called(before) != _called(experiment):
+        raise ConfigurationError(
+            f"the run {run.name!r} in {library.path} is of the experiment {_called(before)!r}, and "
+            f"{_called(experiment)!r} would have the same folder: give it another name"
+        )
     if before != experiment:
         with run.held():
             _change(run, tomli_w.dumps(asked).encode())
     return run
+
+
+def _called(experiment: Experiment) -> str:
+    """The name of an experiment, though it may have none."""
+    return experiment.name or "experiment"
 
 
 def _made(library: Library, run: Run, asked: dict[str, object]) -> Run:

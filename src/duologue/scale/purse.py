@@ -3,18 +3,21 @@
 Before a turn begins, as much is set aside for it as the dearest turn so far has taken. While what
 is set aside leaves no room, a turn waits for others to be over; when none is under way and there
 is still no room, no further turn begins. So a budget is overrun by what the turns that are under
-way take more than any turn before them. Until the first turn is over there is one at a time. This
-module knows no processes and no models.
+way take more than any turn before them. Until one has shown what a turn can take there is one at
+a time. A turn that was lost in flight, now or in an earlier execution, is taken for the dearest.
+This module knows no processes and no models.
 """
 
 import asyncio
 from collections.abc import Mapping
 
 from duologue.core.spec import Budget
-from duologue.store.standing import Spend
+from duologue.store.standing import Dearest, Spend
 
 Taken = Mapping[str, float | None]
 """What a turn took, by unit; None where that is not known."""
+
+_NOTHING = Dearest()
 
 
 def limits(budget: Budget) -> dict[str, float]:
@@ -26,15 +29,31 @@ def limits(budget: Budget) -> dict[str, float]:
 class Purse:
     """Grants turns within a budget."""
 
-    def __init__(self, budget: Budget, before: Spend) -> None:
-        """Begin with what was spent ``before``, in earlier executions of the same run."""
+    def __init__(
+        self, budget: Budget, before: Spend, dearest: Dearest = _NOTHING, lost: int = 0
+    ) -> None:
+        """Begin with what was spent ``before``, in earlier executions of the same run.
+
+        Args:
+            budget: what may be spent in all.
+            before: what was.
+            dearest: the most that one turn took then.
+            lost: turns that were begun then and came to nothing, killed in flight.
+        """
         self._limits = limits(budget)
-        self._spent: dict[str, float] = {
+        self._lost = lost
+        self._measured = before.turns > 0 or dearest != _NOTHING
+        self._dearest: dict[str, float] = {
+            "tokens": dearest.tokens,
+            "usd": dearest.usd,
+            "minutes": dearest.seconds / 60,
+        }
+        spent = {
             "tokens": before.input + before.output,
             "usd": before.usd,
             "minutes": before.seconds / 60,
         }
-        self._dearest: dict[str, float] = {}
+        self._spent = {unit: spent[unit] + lost * each for unit, each in self._dearest.items()}
         self._under_way: set[str] = set()
         self._changed = asyncio.Condition()
         unknown = {"tokens": before.uncounted, "usd": before.unpriced}
@@ -65,8 +84,11 @@ class Purse:
             if conv not in self._under_way:
                 return
             self._under_way.discard(conv)
+            self._lost += taken is None
+            if taken is not None and any(amount != 0 for amount in taken.values()):
+                self._measured = True  # an attempt that was refused takes nothing
             for unit in self._limits:
-                self._take(unit, self._dearest.get(unit, 0.0) if taken is None else taken[unit])
+                self._take(unit, self._dearest[unit] if taken is None else taken[unit])
             self._changed.notify_all()
 
     def _take(self, unit: str, amount: float | None) -> None:
@@ -75,7 +97,7 @@ class Purse:
             self._unknown(unit)
             return
         self._spent[unit] += amount
-        self._dearest[unit] = max(self._dearest.get(unit, 0.0), amount)
+        self._dearest[unit] = max(self._dearest[unit], amount)
 
     def _unknown(self, unit: str) -> None:
         """Nothing more can be promised."""
@@ -85,14 +107,14 @@ class Purse:
 
     def _room(self) -> bool:
         """Whether one more turn as dear as the dearest so far would fit beside those under way."""
-        if not self._dearest and self._limits:
+        if not self._measured and self._limits:
             return not self._under_way and not self._over(0)
         return not self._over(len(self._under_way) + 1)
 
     def _over(self, turns: int) -> str | None:
         """The unit in which so many turns more could go over, if there is one."""
         for unit, limit in self._limits.items():
-            needed = self._spent[unit] + turns * self._dearest.get(unit, 0.0)
+            needed = self._spent[unit] + turns * self._dearest[unit]
             if needed > limit or (turns == 0 and needed >= limit):
                 return unit
         return None
@@ -100,7 +122,8 @@ class Purse:
     def _full(self) -> str:
         """Why no further turn begins."""
         unit = self._over(1) or self._over(0) or next(iter(self._limits))
+        lost = f", {self._lost} lost in flight taken for the dearest" if self._lost else ""
         return (
-            f"{self._spent[unit]:,.10g} of {self._limits[unit]:,.10g} {unit} are spent, and the "
-            "next turn could need more than is left"
+            f"{self._spent[unit]:,.10g} of {self._limits[unit]:,.10g} {unit} are spent{lost}, and "
+            "the next turn could need more than is left"
         )

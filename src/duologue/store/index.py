@@ -148,13 +148,14 @@ def _ask(run: Run, question: Callable[[sqlite3.Connection], _T]) -> _T:
     """The answer of the index file, once made anew if it is damaged; else of one in memory.
 
     In memory where the folder is read-only, the disk full, or another reader busy updating: the
-    log tells the same.
+    log tells the same. Values of any type can stand in a damaged file; a fault of our own is met
+    again in memory, and raised.
     """
     path = run.path / INDEX_FILE
     for _ in range(2):
         try:
             return _answer(run, str(path), question)
-        except (sqlite3.DatabaseError, ValueError) as error:
+        except (sqlite3.DatabaseError, ValueError, TypeError) as error:
             if not _damaged(error):
                 break
             _forget(path)

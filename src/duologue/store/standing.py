@@ -34,13 +34,16 @@ _OUTCOMES = frozenset({_SAID, _FAILED})
 MEMORY = "standings.bin"
 """The file beside the log that remembers how all stood."""
 
-_FORM = 1
+_FORM = 3
 _PIECE = 1 << 20
 _SEAL = 32
 _PART = 8
 WORTH = 1 << 24
 """How many new bytes of log are worth remembering, or an eighth of the log if that is more."""
 
+
+Amounts: TypeAlias = tuple[int, int, int, int, float, float, int, int]
+"""What one outcome took, in the order of ``Spend``."""
 
 Place: TypeAlias = tuple[str, int, int]
 """Where a record stands: its segment's name, its first byte's offset, its bytes but the newline."""
@@ -114,12 +117,26 @@ class Spend(msgspec.Struct, frozen=True):
     unpriced: int = 0
 
 
+class Dearest(msgspec.Struct, frozen=True):
+    """The most that any one outcome took, of each kind by itself.
+
+    Attributes:
+        tokens: read and generated.
+        usd: United States dollars, as far as prices are known.
+        seconds: of a model's own time.
+    """
+
+    tokens: int = 0
+    usd: float = 0.0
+    seconds: float = 0.0
+
+
 def spent(fact: Fact) -> Spend | None:
     """What one outcome took; None where a fact is none. A failed attempt may not say: nothing."""
     return Spend(*_amounts(fact)) if fact.kind in _OUTCOMES else None
 
 
-def _amounts(fact: Fact) -> tuple[int, int, int, int, float, float, int, int]:
+def _amounts(fact: Fact) -> Amounts:
     """What one outcome took, in the order of ``Spend``; a plain tuple, for there are millions."""
     said = fact.kind == _SAID
     usage = fact.usage
@@ -220,7 +237,9 @@ class Remembered(msgspec.Struct, frozen=True):
         schema: of the records.
         segments: what it was read of, by segment.
         standings: of every conversation.
-        spend: what outcomes took, in the order of ``Spend``.
+        spend: what outcomes took.
+        dearest: the most that one of them took.
+        unfinished: turns that were begun and came to nothing.
         problems: lines that could not be read.
     """
 
@@ -229,11 +248,21 @@ class Remembered(msgspec.Struct, frozen=True):
     segments: dict[str, Covered]
     standings: list[Standing]
     spend: Spend
+    dearest: Dearest
+    unfinished: int
     problems: list[str]
 
 
 class Standings:
-    """How all conversations of a run stand."""
+    """How all conversations of a run stand.
+
+    Attributes:
+        run: whose.
+        of: each conversation's standing, by id.
+        problems: lines that could not be read.
+        dearest: the most that one outcome took.
+        unfinished: turns that were begun and have no outcome on record: in flight, or lost.
+    """
 
     def __init__(self, run: Run, mark: Mapping[str, int] | None = None) -> None:
         """Know nothing yet; ``read_on`` reads.
@@ -247,6 +276,8 @@ class Standings:
         self.of: dict[str, Standing] = {}
         self.problems: list[str] = []
         self._took: list[float] = list(msgspec.structs.astuple(Spend()))
+        self.dearest = Dearest()
+        self.unfinished = 0
         self._mark = mark
         self._ends: dict[str, tuple[int, int]] = {}
         self._hashed: dict[str, _Hashed] = {}
@@ -324,9 +355,22 @@ class Standings:
         if (standing := self.of.get(glance.conv)) is None:
             standing = self.of[glance.conv] = Standing(glance.conv)
         standing.see(glance, place)
-        if glance.event.kind in _OUTCOMES:
-            self._took = list(map(add, self._took, _amounts(glance.event)))
+        if glance.event.kind == _SENT:
+            self.unfinished += 1
+        elif glance.event.kind in _OUTCOMES:
+            self.unfinished -= 1
+            self._count(_amounts(glance.event))
         return glance
+
+    def _count(self, took: Amounts) -> None:
+        """Add what one outcome took; dearer ones are few."""
+        self._took = list(map(add, self._took, took))
+        _, _, read, said, usd, seconds, _, _ = took
+        top = self.dearest
+        if read + said > top.tokens or usd > top.usd or seconds > top.seconds:
+            self.dearest = Dearest(
+                max(read + said, top.tokens), max(usd, top.usd), max(seconds, top.seconds)
+            )
 
     def _damaged(self, conv: str, what: str) -> None:
         """Keep a problem, and whose it is if that can be told."""
@@ -360,7 +404,16 @@ class Standings:
             hashed.go_on(self.run.path / name, end)
             segments[name] = Covered(end, lines, hashed.digest())
         known = list(self.of.values())
-        return Remembered(_FORM, SCHEMA_VERSION, segments, known, self.spend, self.problems)
+        return Remembered(
+            _FORM,
+            SCHEMA_VERSION,
+            segments,
+            known,
+            self.spend,
+            self.dearest,
+            self.unfinished,
+            self.problems,
+        )
 
     def _recall(self) -> None:
         """Begin with what is remembered, if every byte that it was read of is as it was."""
@@ -376,6 +429,8 @@ class Standings:
         self.of = {standing.id: standing for standing in found.standings}
         self.problems = found.problems
         self._took = list(msgspec.structs.astuple(found.spend))
+        self.dearest = found.dearest
+        self.unfinished = found.unfinished
         self._ends = {name: (each.size, each.lines) for name, each in found.segments.items()}
         self._hashed = hashed
         self._remembered = sum(end for end, _ in self._ends.values())

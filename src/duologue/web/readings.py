@@ -26,7 +26,6 @@ from duologue.store.run import Run
 from duologue.store.segment import read
 
 _KEPT = 8
-_PATIENCE_S = 2.0
 _SHOWN = 5
 _WHOLE = re.compile(r"[a-z]{5}(-[a-z]{5}){2}")
 
@@ -84,11 +83,7 @@ class Readings:
 
     def _answering(self, name: str) -> list[tuple[str, str]]:
         """Runs and ids that a name means; what is not known yet is looked for once more."""
-        ask, question = self.catalogue.ask, lambda db: answering(db, name)
-        if found := ask(question):
-            return found
-        self.catalogue.look(_PATIENCE_S)
-        if found := ask(question):
+        if found := self.catalogue.sought(lambda db: answering(db, name)):
             return found
         # A run is called like its conversation unless it was given a name; a new one is not yet
         # known where a whole library is still being read.

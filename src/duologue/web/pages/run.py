@@ -150,8 +150,11 @@ def run_page(request: Request) -> Answer:
     reading = not catalogue.refresh()
     # What SQLite cannot take is no run's name.
     known = name.encode(errors="ignore").decode()
-    found: list[Facts] = catalogue.ask(lambda db: facts(db, known))
-    if not found and not _there(catalogue.library, known, reading=reading):
+    planned = experiment(catalogue.library, known) == known
+    ask = catalogue.ask if planned else catalogue.sought
+    found: list[Facts] = ask(lambda db: facts(db, known))
+    coming = planned or (reading and _coming(catalogue.library, known))
+    if not found and not coming:
         raise UnknownIdError(
             f"no conversation is in a run {name!r}: the library shows what there is"
         )
@@ -172,11 +175,9 @@ def run_page(request: Request) -> Answer:
     return Answer("run.html", grid, name, more=more)
 
 
-def _there(library: Library, name: str, *, reading: bool) -> bool:
-    """Whether a run of which nothing is known is one: an experiment, or not taken in yet."""
-    if experiment(library, name) == name:
-        return True
-    return reading and folder_name(name) == name and (library.path / name).is_dir()
+def _coming(library: Library, name: str) -> bool:
+    """Whether a run of which nothing is known may be one that is not taken in yet."""
+    return folder_name(name) == name and (library.path / name).is_dir()
 
 
 def _grid(name: str, metric: str, found: Sequence[Facts], laid: Layout) -> Grid:

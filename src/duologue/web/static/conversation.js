@@ -34,17 +34,30 @@ export function mark(turn) {
   }
 }
 
+let led = false; // a key or a link has said which turn is read, and nobody has scrolled away since
+
+/** Whether the turn that is marked stands where a key or a link puts it, or as near as the page's end lets it. */
+function placed() {
+  const page = document.documentElement;
+  const below = here.getBoundingClientRect().top - parseFloat(getComputedStyle(page).scrollPaddingTop);
+  const end = page.scrollHeight - innerHeight - scrollY < 2;
+  return Math.abs(below) < 2 || (below > 0 && end);
+}
+
 let due = false;
-let held = 0; // while a key's own scroll is under way, the key says which turn is read
 addEventListener("scroll", () => {
   if (due) return;
   due = true;
-  requestAnimationFrame(() => { due = false; if (performance.now() > held) mark(current()); });
+  requestAnimationFrame(() => {
+    due = false;
+    led &&= placed();
+    if (!led) mark(current());
+  });
 }, { passive: true });
 
 export function go(turn) {
   if (!turn) return;
-  held = performance.now() + 400;
+  led = true;
   turn.scrollIntoView({ behavior: calm ? "auto" : "instant", block: "start" });
   turn.focus({ preventScroll: true });
   mark(turn);
@@ -134,5 +147,5 @@ if (later) watcher.observe(later);
 
 // Whoever came by a permanent link reads that turn, wherever the browser has put it.
 const came = document.getElementById(location.hash.slice(1));
-if (came?.matches(".turn")) { held = performance.now() + 800; mark(came); }
+if (came?.matches(".turn")) { led = true; mark(came); }
 if (!document.getElementById("later")) import("/static/live.js");
