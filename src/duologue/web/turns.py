@@ -530,7 +530,7 @@ _REASONS = {
     "detector": "a declared detector",
     "context_full": "a full context",
     "error": "an error",
-    "import": "nothing that is recorded",
+    "import": "the end of its file",
 }
 
 
