@@ -2,8 +2,10 @@
 
 Nobody is answered before ``ALL`` calls are under way, so that all who are to ask have begun. Then
 one after the other is, the latest first, until ``MORE`` were under way at once: whoever is slow has
-its calls under way meanwhile. From then on all are answered when nobody has asked for ``SECONDS``,
-so that whoever asks too much is seen. The count does not depend on anybody's speed.
+its calls under way meanwhile, and after a few answers there is a rest, the longer the less comes of
+it, in which more can be given out to those who ask. From then on all are answered when nobody has
+asked for ``SECONDS``, so that whoever asks too much is seen. The count does not depend on anybody's
+speed.
 
     python tests/counting_server.py ALL MORE SECONDS
 
@@ -17,6 +19,10 @@ import os
 import sys
 from contextlib import suppress
 
+_FEW = 64
+"""Answers between two rests."""
+_LONG = 50
+"""The longest rest, in ``SECONDS``."""
 _SAID = {
     "id": "x",
     "object": "chat.completion",
@@ -58,10 +64,15 @@ class Counting:
         while self.now < all_:
             self.asked.clear()
             await self.asked.wait()
+        rest = seconds
         while self.most < more:
-            if self.waiting:
-                self.waiting.pop().set()
-            await asyncio.sleep(0.001)
+            known = self.most
+            for _ in range(_FEW):
+                if self.waiting:
+                    self.waiting.pop().set()
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(rest)
+            rest = seconds if self.most > known else min(2 * rest, _LONG * seconds)
         while True:
             known = self.all
             await asyncio.sleep(seconds)
